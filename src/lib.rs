@@ -1,0 +1,21 @@
+//! bearerd: OAuth 2.0 device sign-in (RFC 8628) and access tokens for local programs on headless machines.
+//!
+//! The house has floors, and arrows point down only:
+//!
+//! | floor | modules | what lives there |
+//! |---|---|---|
+//! | 5 | `main`, [`cli`], [`daemon`] | the program |
+//! | 4 | [`api`] | HTTP on a Unix socket and D-Bus, two translators of the same verbs |
+//! | 3 | [`broker`] | the verbs, who may use them, and one task per account |
+//! | 2 | [`config`], [`platform`] | settings, and every edge to the machine |
+//! | 1 | [`account`] | the account machine: no I/O, no clock |
+//! | 0 | [`time`], [`secret`], [`oauth`] | values: moments, secrets, what goes over the wire |
+//!
+//! `docs/architecture.md` says why, and `tests/floors.rs` keeps it so.
+
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod oauth;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,187 @@
+//! What the authorization server knows us as, and every request we can write to it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    client_auth::ClientAuth,
+    exchange::{Endpoint, Form, Request},
+    profile::Profile,
+};
+use crate::secret::Secret;
+
+/// One client at one authorization server: who it is and what it asks for.
+#[derive(Clone)]
+pub struct Client {
+    /// The issuer, byte for byte as configured; absent where every endpoint is given by hand.
+    pub issuer: Option<String>,
+    /// Absent where the server has a default client for the device grant (Kinde).
+    pub client_id: Option<String>,
+    /// How the client proves who it is.
+    pub auth: ClientAuth,
+    /// `scope`, in the order of the configuration.
+    pub scopes: Vec<String>,
+    /// `audience`, a vendors' parameter of the device authorization request.
+    pub audience: Vec<String>,
+    /// `resource` (RFC 8707).
+    pub resource: Vec<String>,
+    /// Further parameters, by request.
+    pub extra: ExtraParameters,
+    /// The endpoints that need no discovery.
+    pub endpoints: Endpoints,
+    /// How the provider differs from the standard.
+    pub profile: Profile,
+}
+
+/// Where the server's endpoints are, as far as is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// RFC 8628 §3.1.
+    pub device_authorization: Option<Endpoint>,
+    /// RFC 6749 §3.2.
+    pub token: Option<Endpoint>,
+    /// RFC 7009; logout is local where a server has none.
+    pub revocation: Option<Endpoint>,
+}
+
+/// Parameters that a configuration adds to the requests of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtraParameters {
+    /// To the device authorization request.
+    pub device: BTreeMap<String, String>,
+    /// To each poll.
+    pub token: BTreeMap<String, String>,
+    /// To each refresh.
+    pub refresh: BTreeMap<String, String>,
+}
+
+/// What kind of token is being revoked (RFC 7009 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenType {
+    /// `access_token`
+    Access,
+    /// `refresh_token`
+    Refresh,
+}
+
+impl Endpoints {
+    /// These, completed from `others` where one is missing.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            device_authorization: self.device_authorization.or(others.device_authorization),
+            token: self.token.or(others.token),
+            revocation: self.revocation.or(others.revocation),
+        }
+    }
+}
+
+impl Client {
+    /// The device authorization request (RFC 8628 §3.1).
+    pub fn device_authorization(&self, endpoint: &Endpoint) -> Request {
+        let mut form = Form::new(None);
+        form.set("scope", &self.scopes.join(" "));
+        for audience in &self.audience {
+            form.add("audience", audience);
+        }
+        self.request(endpoint, form, &self.extra.device)
+    }
+
+    /// One poll (RFC 8628 §3.4).
+    pub fn device_token(&self, endpoint: &Endpoint, device_code: &Secret) -> Request {
+        let mut form = Form::new(Some("urn:ietf:params:oauth:grant-type:device_code"));
+        form.set("device_code", device_code.expose());
+        self.request(endpoint, form, &self.extra.token)
+    }
+
+    /// A refresh (RFC 6749 §6). No scope: without one the server grants what it granted before.
+    pub fn refresh(&self, endpoint: &Endpoint, refresh_token: &Secret) -> Request {
+        let mut form = Form::new(Some("refresh_token"));
+        form.set("refresh_token", refresh_token.expose());
+        self.request(endpoint, form, &self.extra.refresh)
+    }
+
+    /// A revocation (RFC 7009 §2.1).
+    pub fn revocation(&self, endpoint: &Endpoint, token: &Secret, token_type: TokenType) -> Request {
+        let mut form = Form::new(None);
+        form.set("token", token.expose());
+        form.set("token_type_hint", token_type.as_str());
+        let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
+        Request { endpoint: endpoint.clone(), form: Some(form), authorization }
+    }
+
+    fn request(&self, endpoint: &Endpoint, mut form: Form, extra: &BTreeMap<String, String>) -> Request {
+        for resource in &self.resource {
+            form.add("resource", resource);
+        }
+        for (name, value) in extra {
+            form.set(name, value);
+        }
+        let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
+        Request { endpoint: endpoint.clone(), form: Some(form), authorization }
+    }
+}
+
+impl TokenType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access_token",
+            Self::Refresh => "refresh_token",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinde(client_id: Option<&str>) -> Client {
+        Client {
+            issuer: Some("https://acme.kinde.com".into()),
+            client_id: client_id.map(str::to_owned),
+            auth: ClientAuth::None,
+            scopes: vec![],
+            audience: vec![],
+            resource: vec![],
+            extra: ExtraParameters::default(),
+            endpoints: Endpoints::default(),
+            profile: Profile::generic(),
+        }
+    }
+
+    fn body(request: &Request) -> String {
+        request.form.as_ref().map(|form| form.encode().expose().to_owned()).unwrap_or_default()
+    }
+
+    #[test]
+    fn kindes_quick_start_without_a_client_id() {
+        let endpoint = Endpoint::parse("https://acme.kinde.com/oauth2/token").expect("an endpoint");
+        let client = kinde(None);
+        assert_eq!(body(&client.device_authorization(&endpoint)), "");
+        assert_eq!(
+            body(&client.device_token(&endpoint, &Secret::new("kinde_dc_x"))),
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=kinde_dc_x"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_configured_is_sent_where_it_belongs() {
+        let endpoint = Endpoint::parse("https://acme.kinde.com/x").expect("an endpoint");
+        let mut client = kinde(Some("abc"));
+        client.scopes = vec!["openid".into(), "offline".into()];
+        client.audience = vec!["https://api/".into()];
+        client.resource = vec!["https://r1/".into(), "https://r2/".into()];
+        client.extra.device.insert("org".into(), "7".into());
+        assert_eq!(
+            body(&client.device_authorization(&endpoint)),
+            "scope=openid+offline&audience=https%3A%2F%2Fapi%2F&resource=https%3A%2F%2Fr1%2F&resource=https%3A%2F%2Fr2%2F&org=7&client_id=abc"
+        );
+        assert_eq!(
+            body(&client.refresh(&endpoint, &Secret::new("r"))),
+            "grant_type=refresh_token&refresh_token=r&resource=https%3A%2F%2Fr1%2F&resource=https%3A%2F%2Fr2%2F&client_id=abc"
+        );
+        assert_eq!(
+            body(&client.revocation(&endpoint, &Secret::new("r"), TokenType::Refresh)),
+            "token=r&token_type_hint=refresh_token&client_id=abc"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! Every way an exchange can fail, told apart by whose fault it is.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::{
+    exchange::{Response, Unreachable},
+    members::Members,
+};
+use crate::secret::Secret;
+
+/// Why an exchange with the authorization server brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The server understood and said no, in OAuth's own words.
+    Refused(Refusal),
+    /// The server is there but will not answer now: 408, 425, 429 or 5xx without an OAuth error.
+    Busy {
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks us to stay away.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing came back.
+    Unreachable(Unreachable),
+    /// Something came back that no authorization server would say: a captive portal, a proxy's page, half a document.
+    Garbled {
+        /// The HTTP status.
+        status: u16,
+        /// What it looks like, for people.
+        found: &'static str,
+    },
+}
+
+/// An error answer (RFC 6749 §5.2), foreign text already made harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the server says.
+    pub error: ErrorCode,
+    /// `error_description`.
+    pub description: Option<String>,
+    /// A new polling interval, which some servers send along with `slow_down`.
+    pub interval: Option<Duration>,
+    /// How long the server asks us to stay away.
+    pub retry_after: Option<Duration>,
+}
+
+/// The error codes that somebody here acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2 and OpenID Connect")]
+pub enum ErrorCode {
+    AuthorizationPending,
+    SlowDown,
+    AccessDenied,
+    ExpiredToken,
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+    InvalidTarget,
+    ServerError,
+    TemporarilyUnavailable,
+    InteractionRequired,
+    /// Anything else, as the server wrote it.
+    Other(String),
+}
+
+impl ErrorCode {
+    /// Reads a code, after translating a server's own word for it.
+    pub fn read(word: &str, aliases: &BTreeMap<String, String>) -> Self {
+        let word = aliases.get(word).map_or(word, String::as_str);
+        KNOWN
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map_or_else(|| Self::Other(harmless(word, 64)), |(_, code)| code.clone())
+    }
+
+    /// The word of the standard.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Other(word) => word,
+            code => KNOWN.iter().find(|(_, known)| known == code).map_or("", |(word, _)| word),
+        }
+    }
+}
+
+impl Failure {
+    /// Reads what came back as members, or says why it is a failure. The body counts before the status, because
+    /// servers disagree about statuses: pending comes as 200, 400, 403 and 428.
+    pub fn check(response: &Response, aliases: &BTreeMap<String, String>) -> Result<Members, Self> {
+        let Response { status, retry_after, ref body } = *response;
+        let members = Members::read(body);
+        if let Some(error) = members.as_ref().and_then(|members| error_word(members, aliases, status)) {
+            let text = |name| members.as_ref().and_then(|members| members.text(name));
+            return Err(Self::Refused(Refusal {
+                error: ErrorCode::read(error, aliases),
+                description: text("error_description").map(|text| harmless(text, 256)),
+                interval: members.as_ref().and_then(|members| members.seconds("interval")),
+                retry_after,
+            }));
+        }
+        match (status, members) {
+            (200..=299, Some(members)) => Ok(members),
+            (408 | 425 | 429 | 500..=599, _) => Err(Self::Busy { status, retry_after }),
+            _ => Err(Self::Garbled { status, found: describe(body) }),
+        }
+    }
+
+    /// Whether the server may have acted on the request although we have no answer: a lost reply to a rotating
+    /// refresh token is this case.
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Busy { status, .. } => matches!(status, 500 | 502 | 504),
+            Self::Unreachable(unreachable) => unreachable.sent,
+            Self::Garbled { status, .. } => (200..300).contains(status),
+        }
+    }
+
+    /// How long the server asks us to stay away.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::Busy { retry_after, .. } => *retry_after,
+            Self::Unreachable(_) | Self::Garbled { .. } => None,
+        }
+    }
+
+    /// Takes out of the texts what we sent, should the server have echoed it.
+    #[must_use]
+    pub fn without(mut self, secrets: &[&Secret]) -> Self {
+        let text = match &mut self {
+            Self::Refused(Refusal { description: Some(text), .. }) => text,
+            Self::Unreachable(Unreachable { cause, .. }) => cause,
+            _ => return self,
+        };
+        for secret in secrets {
+            *text = text.replace(secret.expose(), "(removed)");
+        }
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(Refusal { error, description: Some(text), .. }) => {
+                write!(f, "the server refused: {} ({text})", error.as_str())
+            }
+            Self::Refused(Refusal { error, .. }) => write!(f, "the server refused: {}", error.as_str()),
+            Self::Busy { status: 429, .. } => f.write_str("the server asks for fewer requests (HTTP 429)"),
+            Self::Busy { status, .. } => write!(f, "the server is out of order (HTTP {status})"),
+            Self::Unreachable(unreachable) => write!(f, "the server cannot be reached: {}", unreachable.cause),
+            Self::Garbled { status, found } => write!(f, "not an OAuth answer but {found} (HTTP {status})"),
+        }
+    }
+}
+
+/// The member that carries the error: `error`, or what some servers have instead of it.
+fn error_word<'a>(members: &'a Members, aliases: &BTreeMap<String, String>, status: u16) -> Option<&'a str> {
+    members.text("error").or_else(|| {
+        let known = |word: &&str| !matches!(ErrorCode::read(word, aliases), ErrorCode::Other(_));
+        let word = members.first_text(&["message", "error_code"]).filter(known)?;
+        (status >= 400).then_some(word)
+    })
+}
+
+fn describe(body: &[u8]) -> &'static str {
+    let start = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_ascii_lowercase();
+    if start.is_empty() {
+        "an empty body"
+    } else if start.starts_with('<') {
+        "a web page, as a captive portal or a proxy would send"
+    } else if start.starts_with('{') || start.starts_with('[') {
+        "JSON without the members that are required"
+    } else {
+        "text of another kind"
+    }
+}
+
+/// Foreign text made fit for a log line, a terminal and a status text: printable ASCII, at most `limit` characters.
+pub fn harmless(text: &str, limit: usize) -> String {
+    let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    text.chars().take(limit).map(printable).collect()
+}
+
+static KNOWN: [(&str, ErrorCode); 14] = [
+    ("authorization_pending", ErrorCode::AuthorizationPending),
+    ("slow_down", ErrorCode::SlowDown),
+    ("access_denied", ErrorCode::AccessDenied),
+    ("expired_token", ErrorCode::ExpiredToken),
+    ("invalid_request", ErrorCode::InvalidRequest),
+    ("invalid_client", ErrorCode::InvalidClient),
+    ("invalid_grant", ErrorCode::InvalidGrant),
+    ("unauthorized_client", ErrorCode::UnauthorizedClient),
+    ("unsupported_grant_type", ErrorCode::UnsupportedGrantType),
+    ("invalid_scope", ErrorCode::InvalidScope),
+    ("invalid_target", ErrorCode::InvalidTarget),
+    ("server_error", ErrorCode::ServerError),
+    ("temporarily_unavailable", ErrorCode::TemporarilyUnavailable),
+    ("interaction_required", ErrorCode::InteractionRequired),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, body: &str) -> Result<Members, Failure> {
+        let aliases = crate::oauth::profile::Profile::generic().error_aliases;
+        Failure::check(&Response { status, retry_after: None, body: body.as_bytes().to_vec() }, &aliases)
+    }
+
+    fn refused(status: u16, body: &str) -> ErrorCode {
+        match check(status, body) {
+            Err(Failure::Refused(refusal)) => refusal.error,
+            Err(other) => panic!("{body}: {other}"),
+            Ok(_) => panic!("{body}: taken as a success"),
+        }
+    }
+
+    #[test]
+    fn the_body_counts_before_the_status() {
+        for status in [200, 400, 403, 428, 500] {
+            assert_eq!(refused(status, r#"{"error":"authorization_pending"}"#), ErrorCode::AuthorizationPending);
+        }
+    }
+
+    #[test]
+    fn servers_have_their_own_words() {
+        use ErrorCode::{
+            AccessDenied, AuthorizationPending, InvalidClient, InvalidGrant, Other, TemporarilyUnavailable,
+        };
+        for (status, body, code) in [
+            (400, r#"{"error":"authorization_declined"}"#, AccessDenied),
+            (200, r#"{"error":"bad_refresh_token"}"#, InvalidGrant),
+            (200, "error=incorrect_client_credentials&error_description=x", InvalidClient),
+            (400, r#"{"status":400,"message":"authorization_pending"}"#, AuthorizationPending),
+            (403, r#"{"error_code":"rate_limit_exceeded"}"#, TemporarilyUnavailable),
+            (400, r#"{"error":"consent_required"}"#, ErrorCode::InteractionRequired),
+            (404, r#"{"error":"NotFound","message":"Device Refresh Token does not exist"}"#, Other("NotFound".into())),
+        ] {
+            assert_eq!(refused(status, body), code, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_oauth_is_never_a_refusal() {
+        for (status, body) in [(200, "<html>"), (302, ""), (511, "<html>"), (404, "not found"), (403, "{}"), (200, "")]
+        {
+            match check(status, body) {
+                Err(Failure::Garbled { .. } | Failure::Busy { .. }) => {}
+                _ => panic!("{status} {body}"),
+            }
+        }
+        for (status, body) in [(429, r#"{"error":{"TooManyRequests":1700000000}}"#), (503, "{\"error\":503}")] {
+            assert!(matches!(check(status, body), Err(Failure::Busy { .. })), "{status} {body}");
+        }
+        assert!(check(200, r#"{"message":"authorization_pending","access_token":"t"}"#).is_ok());
+    }
+
+    #[test]
+    fn foreign_text_cannot_escape_and_does_not_echo_a_secret() {
+        let body = r#"{"error":"x\u001b[31m\n","error_description":"token s3cret\u202e is bad"}"#;
+        let Err(failure) = check(400, body) else { panic!("a success") };
+        let shown = failure.without(&[&Secret::new("s3cret")]).to_string();
+        assert_eq!(shown, "the server refused: x?[31m? (token (removed)? is bad)");
+    }
+}

@@ -1,0 +1,115 @@
+//! The lenient reader: the members of a reply, whether it came as JSON or as a form, in whatever type the server chose.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// The members of a reply by name. Unknown ones are kept and ignored (RFC 6749 §5.1).
+pub struct Members(Map<String, Value>);
+
+impl Members {
+    /// Reads a JSON object, or a form (GitHub answers so unless told otherwise). `None` for anything else.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
+            return Some(Self(members));
+        }
+        let text = std::str::from_utf8(body).ok()?.trim();
+        let form_like = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '{' | '}' | '"');
+        if !text.contains('=') || !text.chars().all(form_like) {
+            return None;
+        }
+        let pairs = form_urlencoded::parse(text.as_bytes());
+        Some(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+    }
+
+    /// A text that says something: missing, null, empty and other types are all `None`.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// The first of several names that carries a text.
+    pub fn first_text(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.text(name))
+    }
+
+    /// A number of seconds, from a number, a float or a string; negative ones count as zero, and nothing is longer
+    /// than ten years, so that no sum overflows.
+    pub fn seconds(&self, name: &str) -> Option<Duration> {
+        let seconds = match self.0.get(name)? {
+            Value::Number(number) => number.as_f64()?,
+            Value::String(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        if seconds.is_nan() {
+            return None;
+        }
+        Some(Duration::from_secs_f64(seconds.clamp(0.0, TEN_YEARS.as_secs_f64())))
+    }
+
+    /// A list of words, from a string with spaces or from an array of strings; nothing in it is `None`.
+    pub fn words(&self, name: &str) -> Option<String> {
+        let words = match self.0.get(name)? {
+            Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+            _ => return None,
+        };
+        (!words.is_empty()).then_some(words)
+    }
+}
+
+const TEN_YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(text: &str) -> Members {
+        Members::read(text.as_bytes()).expect(text)
+    }
+
+    #[test]
+    fn seconds_come_in_many_types() {
+        for (value, seconds) in [
+            ("3600", Some(3600.0)),
+            ("\"3600\"", Some(3600.0)),
+            ("\" 3600 \"", Some(3600.0)),
+            ("3599.5", Some(3599.5)),
+            ("-1", Some(0.0)),
+            ("1e300", Some(TEN_YEARS.as_secs_f64())),
+            ("\"inf\"", Some(TEN_YEARS.as_secs_f64())),
+            ("\"NaN\"", None),
+            ("null", None),
+            ("\"soon\"", None),
+            ("[3600]", None),
+        ] {
+            let read = members(&format!("{{\"expires_in\":{value}}}")).seconds("expires_in");
+            assert_eq!(read.map(|d| d.as_secs_f64()), seconds, "{value}");
+        }
+    }
+
+    #[test]
+    fn scopes_come_as_text_and_as_array() {
+        assert_eq!(members(r#"{"scope":"a  b"}"#).words("scope").as_deref(), Some("a b"));
+        assert_eq!(members(r#"{"scope":["a","b"]}"#).words("scope").as_deref(), Some("a b"));
+        assert_eq!(members(r#"{"scope":""}"#).words("scope"), None);
+        assert_eq!(members(r#"{"scope":null}"#).words("scope"), None);
+    }
+
+    #[test]
+    fn forms_are_read_and_pages_are_not() {
+        let form = members("access_token=gho_16C7&token_type=bearer&scope=repo%2Cgist");
+        assert_eq!(form.text("access_token"), Some("gho_16C7"));
+        assert_eq!(form.text("scope"), Some("repo,gist"));
+        for other in
+            ["<html><a href=\"x?y=z\">log in</a></html>", "Bad Gateway", "", "[1]", "\"a=b\"", "null", "{\"a\":"]
+        {
+            assert!(Members::read(other.as_bytes()).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_without_a_stack_overflow() {
+        assert!(Members::read("[".repeat(60_000).as_bytes()).is_none());
+        assert!(Members::read("{\"a\":".repeat(12_000).as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,97 @@
+//! Authorization server metadata (RFC 8414; OpenID Connect Discovery 1.0).
+
+use url::Url;
+
+use super::{
+    client::Endpoints,
+    exchange::{Endpoint, Response},
+    members::Members,
+};
+
+/// Where the metadata of `issuer` may be, in the order in which to ask: OpenID Connect appends to the issuer's path,
+/// RFC 8414 §3 inserts before it.
+pub fn well_known(issuer: &Endpoint) -> Vec<Endpoint> {
+    let path = issuer.url().path().trim_end_matches('/');
+    let mut places = vec![
+        format!("{path}/.well-known/openid-configuration"),
+        format!("/.well-known/oauth-authorization-server{path}"),
+    ];
+    places.dedup();
+    let at = |path: String| {
+        let mut url: Url = issuer.url().clone();
+        url.set_path(&path);
+        Endpoint::parse(url.as_str()).ok()
+    };
+    places.into_iter().filter_map(at).collect()
+}
+
+/// Why a metadata document cannot be used, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unusable(pub &'static str);
+
+/// Reads the document that was found for `issuer`. The issuer in it must be the same to the byte (RFC 8414 §3.3).
+pub fn read(response: &Response, issuer: &str) -> Result<Endpoints, Unusable> {
+    if response.status != 200 {
+        return Err(Unusable("there is no metadata document at the issuer's well-known address"));
+    }
+    let members = Members::read(&response.body).ok_or(Unusable("the metadata document is not JSON"))?;
+    if members.text("issuer") != Some(issuer) {
+        return Err(Unusable(
+            "the metadata document names another issuer than the configured one; they must be equal to the byte",
+        ));
+    }
+    let endpoint = |name| match members.text(name).map(Endpoint::parse) {
+        Some(Err(_)) => Err(Unusable("the metadata document names an endpoint that is not https")),
+        Some(Ok(endpoint)) => Ok(Some(endpoint)),
+        None => Ok(None),
+    };
+    Ok(Endpoints {
+        device_authorization: endpoint("device_authorization_endpoint")?,
+        token: endpoint("token_endpoint")?,
+        revocation: endpoint("revocation_endpoint")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(issuer: &str, body: &str) -> Result<Endpoints, Unusable> {
+        read(&Response { status: 200, retry_after: None, body: body.as_bytes().to_vec() }, issuer)
+    }
+
+    #[test]
+    fn both_places_are_asked_also_for_issuers_with_a_path() {
+        let places = |issuer| {
+            let issuer = Endpoint::parse(issuer).expect(issuer);
+            well_known(&issuer).iter().map(|place| place.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            places("https://h.example/realms/r/"),
+            [
+                "https://h.example/realms/r/.well-known/openid-configuration",
+                "https://h.example/.well-known/oauth-authorization-server/realms/r"
+            ]
+        );
+        assert_eq!(
+            places("https://h.example"),
+            [
+                "https://h.example/.well-known/openid-configuration",
+                "https://h.example/.well-known/oauth-authorization-server"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_issuer_must_be_the_same_to_the_byte() {
+        let body = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/t"}"#;
+        assert!(read_text("https://a.example/", body).is_ok());
+        assert!(read_text("https://a.example", body).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_in_clear_spoils_the_document() {
+        let body = r#"{"issuer":"https://a.example","token_endpoint":"http://a.example/t"}"#;
+        assert!(read_text("https://a.example", body).is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! What goes over the wire between a client and an authorization server, as values: requests are written strictly,
+//! replies are read leniently, and nothing here does any I/O.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`client`] | what the server knows us as, and every request we can write |
+//! | [`client_auth`] | how a client proves who it is (RFC 6749 §2.3) |
+//! | [`device`] | the device authorization answer (RFC 8628 §3.2) |
+//! | [`token`] | the token answer (RFC 6749 §5.1) |
+//! | [`error`] | the error answer (RFC 6749 §5.2, RFC 8628 §3.5) and every other way an exchange fails |
+//! | [`metadata`] | authorization server metadata (RFC 8414, OpenID Connect Discovery) |
+//! | [`exchange`] | one HTTP request and response, stripped to what OAuth needs |
+//! | [`members`] | the lenient reader under all of them |
+//! | [`profile`] | how one provider differs from the standard, as data |
+
+pub mod client;
+pub mod client_auth;
+pub mod device;
+pub mod error;
+pub mod exchange;
+pub mod members;
+pub mod metadata;
+pub mod profile;
+pub mod token;

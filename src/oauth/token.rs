@@ -1,0 +1,93 @@
+//! The token answer (RFC 6749 §5.1).
+
+use std::time::Duration;
+
+use super::{error::Failure, exchange::Response, profile::Profile};
+use crate::secret::Secret;
+
+/// A successful answer of the token endpoint.
+#[derive(Clone)]
+pub struct TokenResponse {
+    /// The access token, to be used as `Authorization: Bearer`.
+    pub access_token: Secret,
+    /// How long it lives, counted from the request. Absent means unknown, zero means it is over already.
+    pub expires_in: Option<Duration>,
+    /// The next refresh token; without one, the old one stays in use (RFC 6749 §6).
+    pub refresh_token: Option<Secret>,
+    /// The granted scope, where the server says it. Absent, and empty as Kinde has it, mean "as asked for".
+    pub scope: Option<String>,
+    /// The ID token (OpenID Connect).
+    pub id_token: Option<Secret>,
+}
+
+impl TokenResponse {
+    /// Reads the answer of the token endpoint.
+    pub fn read(response: &Response, profile: &Profile) -> Result<Self, Failure> {
+        let members = Failure::check(response, &profile.error_aliases)?;
+        let garbled = |found| Failure::Garbled { status: response.status, found };
+        let access_token = members.text("access_token").ok_or(garbled("a reply without access_token"))?;
+        if !access_token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(garbled("an access token that no header can carry"));
+        }
+        // Case does not count (RFC 6749 §5.1), and several servers leave the type out.
+        if !members.text("token_type").unwrap_or("bearer").eq_ignore_ascii_case("bearer") {
+            return Err(garbled("a token that is not a bearer token"));
+        }
+        Ok(Self {
+            access_token: Secret::new(access_token),
+            expires_in: members.seconds("expires_in"),
+            refresh_token: members.text("refresh_token").map(Secret::new),
+            scope: members.words("scope"),
+            id_token: members.text("id_token").map(Secret::new),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<TokenResponse, Failure> {
+        let response = Response { status: 200, retry_after: None, body: body.as_bytes().to_vec() };
+        TokenResponse::read(&response, &Profile::generic())
+    }
+
+    #[test]
+    fn kindes_quick_start_answer() {
+        let token = read(r#"{"access_token":"eyJ","expires_in":86400,"scope":"","token_type":"bearer"}"#)
+            .unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(token.access_token.expose(), "eyJ");
+        assert_eq!(token.expires_in, Some(Duration::from_secs(86_400)));
+        assert_eq!(token.scope, None);
+        assert!(token.refresh_token.is_none());
+    }
+
+    #[test]
+    fn types_and_missing_members_are_forgiven() {
+        for body in [
+            r#"{"access_token":"t","token_type":"BEARER","expires_in":"86400"}"#,
+            r#"{"access_token":"t","expires_in":null,"refresh_token":"","unknown":{"deep":[1]}}"#,
+            "access_token=t&token_type=bearer&scope=",
+        ] {
+            assert!(read(body).is_ok_and(|token| token.refresh_token.is_none()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_token_we_cannot_use_is_not_taken() {
+        for body in [
+            r#"{"access_token":"t","token_type":"DPoP"}"#,
+            r#"{"access_token":"","token_type":"bearer"}"#,
+            r#"{"access_token":"a\r\nX-Evil: 1","token_type":"bearer"}"#,
+            r#"{"refresh_token":"r"}"#,
+            r#"{"access_token":["t"]}"#,
+        ] {
+            assert!(matches!(read(body), Err(Failure::Garbled { .. })), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_member_wins_over_status_200() {
+        assert!(matches!(read(r#"{"error":"slow_down","access_token":"t"}"#), Err(Failure::Refused(_))));
+    }
+}
