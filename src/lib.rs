@@ -16,6 +16,10 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod api;
+pub mod broker;
+pub mod config;
 pub mod oauth;
+pub mod platform;
 pub mod secret;
 pub mod time;

@@ -12,6 +12,7 @@
 mod backoff;
 mod ledger;
 mod login;
+mod name;
 mod record;
 mod session;
 mod snapshot;
@@ -27,6 +28,7 @@ use self::{
     session::Session,
 };
 pub use self::{
+    name::{AccountName, BadName},
     record::{Record, StoredGrant},
     snapshot::{Answer, Fault, Need, Prompt, Reason, Snapshot, State, Token, Trouble},
 };
@@ -272,12 +274,16 @@ impl Account {
     /// The account as it is now.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let unsaved = self.ledger.trouble();
-        let trouble = self.session.trouble().or(self.login.trouble()).cloned();
-        let trouble = trouble.or_else(|| {
+        let grant = self.session.grant();
+        // While there is a grant, what it suffers from counts; without one, why there is none.
+        let trouble = match grant {
+            Some(_) => self.session.trouble().or(self.login.trouble()),
+            None => self.login.trouble().or(self.session.trouble()),
+        };
+        let trouble = trouble.cloned().or_else(|| {
             let text = unsaved.map(|text| format!("the newest state is not on disk yet: {text}"))?;
             Some(Trouble { fault: Fault::Storage, text, retry_at: self.ledger.deadline() })
         });
-        let grant = self.session.grant();
         let no_refresh = grant.is_some() && !self.session.refreshable();
         Snapshot {
             state: self.state(unsaved.is_some(), now),

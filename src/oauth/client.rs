@@ -10,7 +10,7 @@ use super::{
 use crate::secret::Secret;
 
 /// One client at one authorization server: who it is and what it asks for.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Client {
     /// The issuer, byte for byte as configured; absent where every endpoint is given by hand.
     pub issuer: Option<String>,

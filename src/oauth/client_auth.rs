@@ -32,6 +32,16 @@ impl ClientAuth {
     }
 }
 
+impl PartialEq for ClientAuth {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Basic(one), Self::Basic(two)) | (Self::Post(one), Self::Post(two)) => one.same_as(two),
+            _ => false,
+        }
+    }
+}
+
 /// RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
 fn basic(client_id: &str, secret: &Secret) -> Secret {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();

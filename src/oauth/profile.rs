@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// A provider's profile, read from `conf/providers.d/NAME.toml`. Every key has a default that suits a server which
 /// follows the standards.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
     /// Path of the device authorization endpoint below the issuer; discovery is used where it is absent.

@@ -1,0 +1,3 @@
+//! The two doors, HTTP on a Unix socket and D-Bus: translators of the same verbs. Neither decides anything.
+
+pub mod problem;

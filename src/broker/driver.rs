@@ -1,0 +1,283 @@
+//! One task per account: it owns the machine, its one timer, its request in flight and the callers that wait.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{JoinError, JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Reply, story,
+    waiting::{Awaited, Moment, Waiting},
+};
+use crate::{
+    account::{Account, AccountName, Need, Prompt, RequestId, Snapshot, State, Token},
+    oauth::exchange::{Response, Unreachable},
+    platform::{clock, provider::Provider, store::Store},
+    time::Now,
+};
+
+/// What an account has published.
+#[derive(Clone)]
+pub struct View {
+    /// The account as it is.
+    pub snapshot: Snapshot,
+    /// Counts the changes, from a number that no earlier run of the daemon reached.
+    pub revision: u64,
+}
+
+/// What the doors can ask of an account's task.
+pub(super) enum Command {
+    Token { need: Need, wait: Option<Duration>, reply: Reply<Result<Arc<Token>, Error>> },
+    Login(Reply<Result<Arc<Prompt>, Error>>),
+    CancelLogin(Reply<bool>),
+    Logout(Reply<Result<(), Error>>),
+    Refresh(Reply<Result<(), Error>>),
+    Alive(Reply<()>),
+}
+
+/// The way to an account's task.
+#[derive(Clone)]
+pub(super) struct Handle {
+    commands: mpsc::Sender<Command>,
+    views: watch::Receiver<Arc<View>>,
+    stop: CancellationToken,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Handle {
+    /// Asks the task; `None` when it is not there any more.
+    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What the account published last.
+    pub fn view(&self) -> Arc<View> {
+        self.views.borrow().clone()
+    }
+
+    /// What it publishes from now on.
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.views.clone()
+    }
+
+    /// Lets a refresh in flight finish and be saved, and ends the task.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+    }
+
+    /// Whether the task ended without having been told to.
+    pub fn has_failed(&self) -> bool {
+        let task = self.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        !self.stop.is_cancelled() && task.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+}
+
+/// The task itself.
+pub(super) struct Driver {
+    name: AccountName,
+    machine: Account,
+    provider: Provider,
+    store: Store,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+    work: JoinSet<Done>,
+    views: watch::Sender<Arc<View>>,
+    changed: watch::Sender<u64>,
+    waiting: Vec<Waiting>,
+}
+
+/// What a piece of work brought.
+enum Done {
+    Reply(RequestId, Result<Response, Unreachable>),
+    Saved(u64, io::Result<()>),
+}
+
+impl Driver {
+    /// Starts the task.
+    pub fn start(
+        name: AccountName,
+        machine: Account,
+        provider: Provider,
+        store: Store,
+        changed: watch::Sender<u64>,
+    ) -> Handle {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let now = clock::now();
+        let first = View { snapshot: machine.snapshot(now.boot), revision: now.wall.0 << 20 };
+        let (views, seen) = watch::channel(Arc::new(first));
+        let stop = CancellationToken::new();
+        let driver = Self {
+            name,
+            machine,
+            provider,
+            store,
+            commands: receiver,
+            stop: stop.clone(),
+            work: JoinSet::new(),
+            views,
+            changed,
+            waiting: Vec::new(),
+        };
+        let task = tokio::spawn(driver.run());
+        Handle { commands, views: seen, stop, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    async fn run(mut self) {
+        // Whoever watches for failed tasks has to look once this one is gone, however it went.
+        let _announce_end = AnnounceEnd(self.changed.clone());
+        let mut stopping = false;
+        loop {
+            self.start_work();
+            self.publish();
+            self.settle_waiting();
+            if stopping && !self.machine.is_busy() && self.work.is_empty() {
+                return;
+            }
+            let wake = tokio::time::sleep(self.next_wake());
+            tokio::select! {
+                Some(done) = self.work.join_next() => self.finish(done),
+                Some(command) = self.commands.recv() => self.obey(command),
+                () = self.stop.cancelled(), if !stopping => stopping = true,
+                () = wake => self.machine.handle_deadline(clock::boot()),
+            }
+        }
+    }
+
+    fn start_work(&mut self) {
+        if let Some((id, request)) = self.machine.poll_request() {
+            let provider = self.provider.clone();
+            self.work.spawn(async move { Done::Reply(id, provider.send(request).await) });
+        }
+        if let Some((version, record)) = self.machine.poll_save(clock::now()) {
+            let (store, name) = (self.store.clone(), self.name.clone());
+            self.work.spawn_blocking(move || Done::Saved(version, store.save(&name, &record)));
+        }
+    }
+
+    fn finish(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Reply(id, reply)) => self.machine.handle_reply(id, reply, clock::boot()),
+            Ok(Done::Saved(version, result)) => {
+                let result = result.map_err(|error| error.to_string());
+                self.machine.handle_saved(version, result, clock::boot());
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = clock::now();
+        let (patience, what) = match command {
+            Command::Token { need, wait, reply } => {
+                self.machine.handle_need(&need, now);
+                (wait.unwrap_or(PATIENCE), Awaited::Token { need, for_a_person: wait.is_some(), reply })
+            }
+            Command::Login(reply) => {
+                self.machine.handle_login(now.boot);
+                (LOGIN_PATIENCE, Awaited::Prompt(reply))
+            }
+            Command::CancelLogin(reply) => {
+                let _ = reply.send(self.machine.handle_cancel_login(now.boot));
+                return;
+            }
+            Command::Logout(reply) => {
+                let version = self.machine.handle_logout(now.boot);
+                (PATIENCE, Awaited::Logout { version, reply })
+            }
+            Command::Refresh(reply) => {
+                let attempts = self.machine.snapshot(now.boot).attempts;
+                self.machine.handle_refresh(now.boot);
+                (REFRESH_PATIENCE, Awaited::Refresh { attempts, reply })
+            }
+            Command::Alive(reply) => {
+                let _ = reply.send(());
+                return;
+            }
+        };
+        self.waiting.push(Waiting { until: now.boot + patience, what });
+    }
+
+    /// Until the next thing is due; never long, because the timer stands still in suspend and the boot clock does not.
+    fn next_wake(&self) -> Duration {
+        let now = clock::boot();
+        let callers = self.waiting.iter().map(|waiting| waiting.until).min();
+        let due = self.machine.poll_deadline(now).into_iter().chain(callers).min();
+        due.map_or(LONGEST_SLEEP, |due| now.until(due)).min(LONGEST_SLEEP)
+    }
+
+    fn publish(&mut self) {
+        let now = clock::now();
+        let snapshot = self.machine.snapshot(now.boot);
+        let old = self.views.borrow().clone();
+        if snapshot.shows_the_same_as(&old.snapshot) {
+            return;
+        }
+        self.log(&old.snapshot, &snapshot, now);
+        self.views.send_replace(Arc::new(View { snapshot, revision: old.revision + 1 }));
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// One line for each change of state that a person would want to know of.
+    fn log(&self, old: &Snapshot, new: &Snapshot, now: Now) {
+        let (account, state) = (self.name.as_str(), new.state.as_str());
+        let renewed = new.generation > old.generation;
+        if old.state == new.state && old.reason == new.reason && !renewed {
+            return;
+        }
+        let message = story::sentence(new, now, false);
+        match (new.state, new.reason) {
+            (State::Refreshing, _) => tracing::debug!(account, state, "{message}"),
+            (State::Active, _) if old.state == State::Refreshing && !renewed => {
+                tracing::debug!(account, state, "{message}")
+            }
+            (State::Active | State::Authorizing, _) => tracing::info!(account, state, "{message}"),
+            (_, Some(reason)) => tracing::warn!(account, state, reason = reason.as_str(), "{message}"),
+            (_, None) => tracing::warn!(account, state, "{message}"),
+        }
+    }
+
+    fn settle_waiting(&mut self) {
+        let now = clock::boot();
+        let snapshot = self.machine.snapshot(now);
+        let moment = Moment { account: &self.name, machine: &self.machine, snapshot: &snapshot, now };
+        self.waiting =
+            std::mem::take(&mut self.waiting).into_iter().filter_map(|waiting| waiting.settle(&moment)).collect();
+    }
+}
+
+/// Announces a change when it is dropped.
+struct AnnounceEnd(watch::Sender<u64>);
+
+impl Drop for AnnounceEnd {
+    fn drop(&mut self) {
+        self.0.send_modify(|changes| *changes += 1);
+    }
+}
+
+/// A seed that no other box has.
+pub(super) fn seed() -> u64 {
+    RandomState::new().hash_one(clock::since_1970())
+}
+
+const COMMANDS: usize = 64;
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long a caller waits who does not say how long.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
+const REFRESH_PATIENCE: Duration = Duration::from_secs(60);

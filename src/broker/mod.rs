@@ -1,0 +1,400 @@
+//! The verbs that both doors offer, who may use them, and one task per account behind them.
+//!
+//! A cached token costs a look into a map, the policy, and a read of what the account last published; only what is not
+//! there yet goes through the account's task.
+
+mod driver;
+mod error;
+pub mod policy;
+pub mod story;
+mod waiting;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use tokio::sync::{Mutex, oneshot, watch};
+
+use self::driver::{Command, Driver, Handle};
+pub use self::{driver::View, error::Error};
+use crate::{
+    account::{Account, AccountName, Answer, Need, Prompt, Reason, Token},
+    config::{AccountSettings, Action, ConfigError, Rule, Settings},
+    platform::{
+        clock,
+        peer::Caller,
+        provider::Provider,
+        store::{Loaded, Store},
+    },
+    secret::Fingerprint,
+    time::Now,
+};
+
+/// All accounts, and what callers may do to them.
+pub struct Broker {
+    accounts: RwLock<Arc<Accounts>>,
+    store: Store,
+    boot_id: Option<String>,
+    own_uid: u32,
+    /// One client for all accounts without certificates of their own.
+    provider: Provider,
+    changed: watch::Sender<u64>,
+    reloading: Mutex<()>,
+}
+
+type Accounts = BTreeMap<AccountName, Arc<Entry>>;
+
+struct Entry {
+    settings: AccountSettings,
+    handle: Handle,
+}
+
+/// What a caller asks of a token, as both doors read it.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRequest {
+    /// How long it has to live at least; the account's setting where the caller does not say.
+    pub min_validity: Option<Duration>,
+    /// How long the caller is ready to wait, for a person too; where it does not say, it waits for a refresh alone.
+    pub wait: Option<Duration>,
+    /// The SHA-256 of a token that an API refused.
+    pub rejected: Option<Fingerprint>,
+    /// A scope of its own.
+    pub scope: Option<String>,
+    /// An audience of its own.
+    pub audience: Option<String>,
+    /// A resource of its own.
+    pub resource: Option<String>,
+}
+
+/// A token for a caller, with its times counted from now.
+pub struct TokenAnswer {
+    /// The account it belongs to.
+    pub account: AccountName,
+    /// The token.
+    pub token: Arc<Token>,
+    /// Seconds it still lives, where the server said.
+    pub expires_in: Option<u64>,
+    /// When it ends in Unix seconds, where the server said.
+    pub expires_at: Option<u64>,
+}
+
+/// An account, as a caller with the right to see it does.
+pub struct Sight {
+    /// Its name.
+    pub name: AccountName,
+    /// The issuer, or the token endpoint's address where none is configured.
+    pub issuer: String,
+    /// What it published last.
+    pub view: Arc<View>,
+    /// When this was read.
+    pub now: Now,
+    /// The caller may see the code that is out.
+    pub may_see_prompt: bool,
+}
+
+impl Broker {
+    /// A broker without accounts; [`Broker::apply`] gives it some.
+    pub fn new(store: Store) -> Self {
+        Self {
+            accounts: RwLock::default(),
+            store,
+            boot_id: clock::boot_id(),
+            own_uid: Caller::ourselves().uid,
+            provider: Provider::default(),
+            changed: watch::Sender::new(0),
+            reloading: Mutex::default(),
+        }
+    }
+
+    /// Puts settings into force: accounts are started, stopped, or left running where nothing but their rules changed.
+    /// An account whose client changed is stopped after its refresh in flight, and started from its record.
+    pub async fn apply(&self, settings: &Settings) {
+        let _one_at_a_time = self.reloading.lock().await;
+        let old = self.all();
+        let mut new = Accounts::new();
+        for (name, settings) in &settings.accounts {
+            let running = old.get(name.as_str()).filter(|entry| entry.settings.runs_like(settings));
+            let handle = match running {
+                Some(entry) => entry.handle.clone(),
+                None => {
+                    if let Some(entry) = old.get(name.as_str()) {
+                        entry.handle.stop().await;
+                    }
+                    self.start(name, settings)
+                }
+            };
+            new.insert(name.clone(), Arc::new(Entry { settings: settings.clone(), handle }));
+        }
+        *self.accounts.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(new);
+        for (name, entry) in old.iter() {
+            if !settings.accounts.contains_key(name) {
+                entry.handle.stop().await;
+            }
+        }
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Reads the configuration at `path` again and puts it into force, or changes nothing and says what is wrong.
+    pub async fn reload(
+        &self,
+        caller: &Caller,
+        path: &std::path::Path,
+    ) -> Result<Result<Settings, ConfigError>, Error> {
+        if caller.uid != 0 && caller.uid != self.own_uid {
+            return Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Manage });
+        }
+        let settings = match Settings::load(path) {
+            Ok(settings) => settings,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.apply(&settings).await;
+        Ok(Ok(settings))
+    }
+
+    /// Whether the caller may change the daemon as a whole.
+    pub fn may_manage_daemon(&self, caller: &Caller) -> bool {
+        caller.uid == 0 || caller.uid == self.own_uid
+    }
+
+    /// Lets every refresh in flight finish and be saved, and stops all accounts.
+    pub async fn stop(&self) {
+        for entry in self.all().values() {
+            entry.handle.stop().await;
+        }
+    }
+
+    /// Returns once every account's task has answered: they are alive.
+    pub async fn prove_alive(&self) {
+        for entry in self.all().values() {
+            let _: Option<()> = entry.handle.ask(Command::Alive).await;
+        }
+    }
+
+    /// Completes when an account's task has ended by a panic; the process has to end then too.
+    pub async fn failed(&self) -> AccountName {
+        loop {
+            let mut changes = self.changed.subscribe();
+            if let Some((name, _)) = self.all().iter().find(|(_, entry)| entry.handle.has_failed()) {
+                return name.clone();
+            }
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Ticks whenever an account publishes something, or accounts come or go.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// A token (RFC 6749 §5.1) of that account, or of the only one, or of `default`.
+    pub async fn token(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        request: &TokenRequest,
+    ) -> Result<TokenAnswer, Error> {
+        let (name, entry) = self.account(caller, name, Action::Token)?;
+        let mut need = Need {
+            min_validity: request.min_validity.unwrap_or(entry.settings.min_validity),
+            rejected: request.rejected,
+            attempts: 0,
+        };
+        entry.settings.refuse_other_targets(request)?;
+        let view = entry.handle.view();
+        need.attempts = view.snapshot.attempts;
+        let token = match view.snapshot.answer(&need, clock::boot()) {
+            Answer::Token(token) => token,
+            _ => {
+                let may_see_prompt = self.allows(&entry.settings.rules, caller, Action::Login);
+                let answer = entry.handle.ask(|reply| Command::Token { need, wait: request.wait, reply }).await;
+                let answer = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }));
+                answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
+            }
+        };
+        let now = clock::now();
+        Ok(TokenAnswer {
+            account: name,
+            expires_in: token.remaining(now.boot).map(|left| left.as_secs()),
+            expires_at: token.expires.map(|end| now.wall_at(end).0),
+            token,
+        })
+    }
+
+    /// The accounts that the caller has any right to.
+    pub fn list(&self, caller: &Caller) -> Vec<Sight> {
+        let all = self.all();
+        let seen = all.iter().filter(|(_, entry)| self.allows(&entry.settings.rules, caller, Action::Status));
+        seen.map(|(name, entry)| self.sight(caller, name, entry)).collect()
+    }
+
+    /// One account.
+    pub fn look(&self, caller: &Caller, name: Option<&str>) -> Result<Sight, Error> {
+        let (name, entry) = self.account(caller, name, Action::Status)?;
+        Ok(self.sight(caller, &name, &entry))
+    }
+
+    /// One account, as soon as it differs from `revision`, or when `patience` has run out.
+    pub async fn look_after(
+        &self,
+        caller: &Caller,
+        name: &str,
+        revision: u64,
+        patience: Duration,
+    ) -> Result<Sight, Error> {
+        let (_, entry) = self.account(caller, Some(name), Action::Status)?;
+        let mut views = entry.handle.views();
+        let differs = views.wait_for(|view| view.revision != revision);
+        // Time is up, or the account has gone: either way the last word is what there is to say.
+        let _ = tokio::time::timeout(patience, differs).await;
+        self.look(caller, Some(name))
+    }
+
+    /// Starts a login, or joins the one that is running, and returns its prompt (RFC 8628 §3.3).
+    pub async fn login(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Prompt>), Error> {
+        let (name, entry) = self.account(caller, name, Action::Login)?;
+        let answer = entry.handle.ask(Command::Login).await;
+        let prompt = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }))?;
+        Ok((name, prompt))
+    }
+
+    /// The prompt of the login that is running, if one is.
+    pub fn prompt(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Option<Arc<Prompt>>), Error> {
+        let (name, entry) = self.account(caller, name, Action::Login)?;
+        Ok((name, entry.handle.view().snapshot.prompt.clone()))
+    }
+
+    /// Ends the login that is running.
+    pub async fn cancel_login(&self, caller: &Caller, name: Option<&str>) -> Result<(), Error> {
+        let (name, entry) = self.account(caller, name, Action::Login)?;
+        let _: bool = entry.handle.ask(Command::CancelLogin).await.ok_or(Error::Timeout { account: name })?;
+        Ok(())
+    }
+
+    /// Forgets the grant, here first and then at the server.
+    pub async fn logout(&self, caller: &Caller, name: Option<&str>) -> Result<(), Error> {
+        let (name, entry) = self.account(caller, name, Action::Manage)?;
+        entry.handle.ask(Command::Logout).await.unwrap_or(Err(Error::Timeout { account: name }))
+    }
+
+    /// Refreshes now, and returns the account as it is after that.
+    pub async fn refresh(&self, caller: &Caller, name: Option<&str>) -> Result<Sight, Error> {
+        let (name, entry) = self.account(caller, name, Action::Manage)?;
+        entry.handle.ask(Command::Refresh).await.unwrap_or(Err(Error::Timeout { account: name.clone() }))?;
+        Ok(self.sight(caller, &name, &entry))
+    }
+
+    fn start(&self, name: &AccountName, settings: &AccountSettings) -> Handle {
+        let record = match self.store.load(name) {
+            Loaded::Record(record) => Some(*record),
+            Loaded::Nothing => None,
+            Loaded::Damaged(aside) => {
+                tracing::error!(
+                    account = %name, file = %aside.display(),
+                    "the stored sign-in cannot be read and was put aside; sign in again"
+                );
+                None
+            }
+            Loaded::Unreadable(error) => {
+                tracing::error!(account = %name, %error, "the stored sign-in cannot be read from the disk; sign in again");
+                None
+            }
+        };
+        let provider = match &settings.ca {
+            Some(ca) => Provider::new(Some(ca.clone())),
+            None => self.provider.clone(),
+        };
+        let now = clock::now();
+        let (client, boot_id) = (settings.client.clone(), self.boot_id.clone());
+        let machine = Account::new(client, settings.schedule, record, boot_id, driver::seed(), now);
+        Driver::start(name.clone(), machine, provider, self.store.clone(), self.changed.clone())
+    }
+
+    fn all(&self) -> Arc<Accounts> {
+        self.accounts.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn allows(&self, rules: &[Rule], caller: &Caller, action: Action) -> bool {
+        policy::allows(rules, caller, action, self.own_uid)
+    }
+
+    /// The account of that name, if the caller may do that to it. One that it has no right to at all does not exist
+    /// for it.
+    fn account(&self, caller: &Caller, name: Option<&str>, action: Action) -> Result<(AccountName, Arc<Entry>), Error> {
+        let all = self.all();
+        let visible =
+            |entry: &Entry| policy::ACTIONS.iter().any(|any| self.allows(&entry.settings.rules, caller, *any));
+        let name = match name {
+            Some(name) => name,
+            None => {
+                let mut seen = all.iter().filter(|(_, entry)| visible(entry)).map(|(name, _)| name.as_str());
+                match (seen.next(), seen.next()) {
+                    (Some(only), None) => only,
+                    _ => "default",
+                }
+            }
+        };
+        let found = all.get_key_value(name).filter(|(_, entry)| visible(entry));
+        let (name, entry) = found.ok_or_else(|| Error::NoSuchAccount { name: name.to_owned() })?;
+        if self.allows(&entry.settings.rules, caller, action) {
+            Ok((name.clone(), entry.clone()))
+        } else {
+            Err(Error::NotAuthorized { caller: caller.clone(), action })
+        }
+    }
+
+    fn sight(&self, caller: &Caller, name: &AccountName, entry: &Entry) -> Sight {
+        let client = &entry.settings.client;
+        let token_endpoint = || client.endpoints.token.as_ref().map(|token| token.as_str().to_owned());
+        Sight {
+            name: name.clone(),
+            issuer: client.issuer.clone().or_else(token_endpoint).unwrap_or_default(),
+            view: entry.handle.view(),
+            now: clock::now(),
+            may_see_prompt: self.allows(&entry.settings.rules, caller, Action::Login),
+        }
+    }
+}
+
+impl Sight {
+    /// The one sentence that says how the account is and what to do.
+    pub fn sentence(&self) -> String {
+        story::sentence(&self.view.snapshot, self.now, self.may_see_prompt)
+    }
+
+    /// Why it is signed out, when it is.
+    pub fn reason(&self) -> Option<Reason> {
+        self.view.snapshot.reason
+    }
+}
+
+impl AccountSettings {
+    /// Whether an account with these settings and one with those behave alike, whoever may ask.
+    fn runs_like(&self, other: &Self) -> bool {
+        self.client == other.client && self.ca == other.ca && self.schedule == other.schedule
+    }
+
+    /// A token with a target of its own cannot be had yet, and a broader one is never handed out instead.
+    fn refuse_other_targets(&self, request: &TokenRequest) -> Result<(), Error> {
+        let refused = |parameter: &'static str| Error::InvalidOption {
+            parameter: parameter.to_owned(),
+            why: format!("a token with a {parameter} other than the account's own cannot be had in this version"),
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let own = |asked: &Option<String>, own: &str| asked.as_ref().is_none_or(|asked| words(asked) == words(own));
+        if !own(&request.scope, &self.client.scopes.join(" ")) {
+            return Err(refused("scope"));
+        }
+        if !own(&request.audience, &self.client.audience.join(" ")) {
+            return Err(refused("audience"));
+        }
+        if !own(&request.resource, &self.client.resource.join(" ")) {
+            return Err(refused("resource"));
+        }
+        Ok(())
+    }
+}
+
+/// How an answer comes back from an account's task.
+type Reply<T> = oneshot::Sender<T>;

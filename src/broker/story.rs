@@ -1,0 +1,105 @@
+//! An account in plain words: the one place where sentences for people are made, so that `systemctl status`, the
+//! command line, HTTP and D-Bus tell the same story.
+
+use std::time::Duration;
+
+use crate::{
+    account::{Reason, Snapshot, State},
+    time::{Instant, Now},
+};
+
+/// How the account is and what to do, in one sentence without a full stop.
+pub fn sentence(snapshot: &Snapshot, now: Now, with_code: bool) -> String {
+    let trouble = snapshot.trouble.as_deref();
+    let cause = trouble.map(|trouble| trouble.text.as_str()).unwrap_or_default();
+    let valid = snapshot.valid_token(now.boot).is_some();
+    match snapshot.state {
+        State::Active | State::Refreshing => signed_in(snapshot, now),
+        State::Authorizing => waiting(snapshot, now.boot, with_code),
+        State::Degraded => format!("{}, but {cause}", signed_in(snapshot, now)),
+        State::Stale => {
+            let retry = trouble.and_then(|trouble| trouble.retry_at).map(|at| now.boot.until(at));
+            let next = retry.map_or(String::new(), |pause| format!("; next attempt in {}", span(pause)));
+            format!("the token has expired and cannot be renewed now: {cause}{next}")
+        }
+        State::SignedOut => {
+            let why = snapshot.reason.map_or("nobody is signed in", why_signed_out);
+            let detail = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
+            format!("{why}{detail}; run: bearerd login")
+        }
+        State::Misconfigured if valid => {
+            format!("{}, but {cause}; correct the configuration and reload", signed_in(snapshot, now))
+        }
+        State::Misconfigured => format!("{cause}; correct the configuration and reload"),
+    }
+}
+
+/// Why an account is signed out.
+pub fn why_signed_out(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Never => "nobody has signed in yet",
+        Reason::LoggedOut => "it was signed out here",
+        Reason::Revoked => "the server has ended the sign-in",
+        Reason::Expired => "the token has expired and there was no refresh token to renew it",
+        Reason::LostRotation => "the server has ended the sign-in after one of its replies was lost",
+        Reason::Denied => "the sign-in was denied",
+        Reason::CodeExpired => "the code was not entered in time",
+        Reason::IdentityChanged => "somebody else has signed in",
+        Reason::Policy => "the server or a change of the configuration asks for a new sign-in",
+    }
+}
+
+/// A span of time in its two largest units: `2 d 3 h`, `5 min`, `40 s`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, 0) => format!("{hours} h"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        (_, 0, _) => format!("{days} d"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn signed_in(snapshot: &Snapshot, now: Now) -> String {
+    let left = snapshot.valid_token(now.boot).and_then(|token| token.remaining(now.boot));
+    let valid = left.map_or(String::new(), |left| format!(", token valid for {}", span(left)));
+    let renewal = match (&snapshot.missing_scope, snapshot.refreshable) {
+        (_, true) => String::new(),
+        (Some(scope), false) => {
+            format!(
+                "; there is no refresh token, so a new sign-in is due then: add the scope \"{scope}\" to avoid that"
+            )
+        }
+        (None, false) => "; there is no refresh token, so a new sign-in is due then".to_owned(),
+    };
+    format!("signed in{valid}{renewal}")
+}
+
+fn waiting(snapshot: &Snapshot, now: Instant, with_code: bool) -> String {
+    let Some(prompt) = &snapshot.prompt else { return "waiting for sign-in".to_owned() };
+    let code = if with_code { format!(" and enter {}", prompt.user_code) } else { String::new() };
+    format!("waiting for sign-in, open {}{code} ({} left)", prompt.verification_uri, span(now.until(prompt.expires)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_at_most_two_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3600, "1 h"),
+            (5400, "1 h 30 min"),
+            (86_400, "1 d"),
+            (97_200, "1 d 3 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+}

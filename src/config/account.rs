@@ -1,0 +1,294 @@
+//! Understanding one account.
+
+use std::{collections::BTreeMap, fs, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+
+use nix::unistd::{Group, User};
+use toml::Spanned;
+
+use super::{AccountSettings, Action, NOT_YET, Problem, Rule, duration, fragment, problem::Source};
+use crate::{
+    account::{AccountName, Schedule},
+    oauth::{
+        client::{Client, Endpoints, ExtraParameters},
+        client_auth::ClientAuth,
+        exchange::Endpoint,
+        profile::Profile,
+    },
+    platform::systemd,
+    secret::Secret,
+};
+
+/// Turns a fragment into settings. What is wrong goes into `problems`, and then there are no settings.
+pub(super) fn understand(
+    fragment: fragment::Account,
+    name: &AccountName,
+    source: &Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<AccountSettings> {
+    let before = problems.len();
+    let mut reader = Reader { name, source, problems };
+    let profile = reader.profile(fragment.provider.as_ref());
+    let endpoints = reader.endpoints(&fragment, &profile);
+    let client = Client {
+        issuer: fragment.issuer.as_ref().map(|issuer| issuer.get_ref().clone()),
+        client_id: reader.client_id(fragment.client_id.as_ref()),
+        auth: reader.client_auth(&fragment),
+        scopes: reader.scopes(fragment.scopes),
+        audience: fragment.audience,
+        resource: reader.resources(fragment.resource),
+        extra: ExtraParameters {
+            device: reader.extra(fragment.extra_parameters.device),
+            token: reader.extra(fragment.extra_parameters.token),
+            refresh: reader.extra(fragment.extra_parameters.refresh),
+        },
+        endpoints,
+        profile,
+    };
+    let min_validity = fragment.min_validity.and_then(|text| reader.duration(&text)).unwrap_or(DEFAULT_MIN_VALIDITY);
+    let margin = fragment.refresh_margin.filter(|text| text.get_ref() != "auto");
+    let refresh_margin = margin.and_then(|text| reader.duration(&text));
+    let ca = fragment.ca_file.and_then(|path| reader.file(&path)).map(Arc::from);
+    let rules = fragment.allow.into_iter().map(|rule| reader.rule(rule)).collect();
+    (problems.len() == before).then(|| AccountSettings {
+        client: Arc::new(client),
+        ca,
+        schedule: Schedule { login: fragment.login.unwrap_or_default(), refresh_margin },
+        min_validity,
+        rules,
+    })
+}
+
+struct Reader<'a> {
+    name: &'a AccountName,
+    source: &'a Source<'a>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, fix: impl Into<String>) {
+        self.problems.push(self.source.problem(span, message, fix));
+    }
+
+    fn profile(&mut self, provider: Option<&Spanned<String>>) -> Profile {
+        let Some(provider) = provider else { return Profile::generic() };
+        Profile::built_in(provider.get_ref()).unwrap_or_else(|| {
+            let known = Profile::names().collect::<Vec<_>>().join(", ");
+            let message = format!("there is no provider profile of the name {:?}", provider.get_ref());
+            let fix = format!("write one of: {known}; generic works with every server that follows the standards");
+            self.wrong(provider.span(), message, fix);
+            Profile::generic()
+        })
+    }
+
+    /// The endpoints that are known without discovery: those given by hand, then those of the profile.
+    fn endpoints(&mut self, fragment: &fragment::Account, profile: &Profile) -> Endpoints {
+        let issuer = fragment.issuer.as_ref().and_then(|issuer| self.endpoint(issuer));
+        let below = |path: &Option<String>| {
+            let base = issuer.as_ref()?.as_str().trim_end_matches('/');
+            Endpoint::parse(&format!("{base}{}", path.as_ref()?)).ok()
+        };
+        let by_profile = Endpoints {
+            device_authorization: below(&profile.device_authorization_path),
+            token: below(&profile.token_path),
+            revocation: below(&profile.revocation_path),
+        };
+        let by_hand = Endpoints {
+            device_authorization: fragment.device_authorization_endpoint.as_ref().and_then(|text| self.endpoint(text)),
+            token: fragment.token_endpoint.as_ref().and_then(|text| self.endpoint(text)),
+            revocation: fragment.revocation_endpoint.as_ref().and_then(|text| self.endpoint(text)),
+        };
+        let both = fragment.device_authorization_endpoint.is_some() && fragment.token_endpoint.is_some();
+        if fragment.issuer.is_none() && !both {
+            self.problems.push(Problem {
+                file: self.source.path.to_owned(),
+                place: None,
+                message: format!("the account {} does not say where its server is", self.name),
+                fix: Some(
+                    "add issuer = \"https://…\", or device_authorization_endpoint and token_endpoint together".into(),
+                ),
+            });
+        }
+        by_hand.or(by_profile)
+    }
+
+    fn endpoint(&mut self, text: &Spanned<String>) -> Option<Endpoint> {
+        let parsed = Endpoint::parse(text.get_ref());
+        parsed.map_err(|error| self.wrong(text.span(), error.to_string(), "")).ok()
+    }
+
+    fn client_id(&mut self, client_id: Option<&Spanned<String>>) -> Option<String> {
+        let client_id = client_id?;
+        if client_id.get_ref().trim().is_empty() {
+            self.wrong(client_id.span(), "the client_id is empty", "fill it in, or take the line out");
+        }
+        Some(client_id.get_ref().clone())
+    }
+
+    fn client_auth(&mut self, fragment: &fragment::Account) -> ClientAuth {
+        for key in [&fragment.private_key_file, &fragment.private_key_credential].into_iter().flatten() {
+            self.wrong(key.span(), NOT_YET, "use client_secret_basic or client_secret_post with a secret");
+        }
+        let secret = self.client_secret(fragment);
+        let method = fragment.client_auth.as_ref();
+        match (method.map(|method| method.get_ref().as_str()), secret) {
+            (None | Some("none"), None) => ClientAuth::None,
+            (None | Some("client_secret_basic"), Some(secret)) => ClientAuth::Basic(secret),
+            (Some("client_secret_post"), Some(secret)) => ClientAuth::Post(secret),
+            (Some("client_secret_basic" | "client_secret_post"), None) => {
+                self.about(method, "this needs a secret", "add client_secret_file or client_secret_credential");
+                ClientAuth::None
+            }
+            (Some("none"), Some(_)) => {
+                let fix = "take client_auth out, or the secret";
+                self.about(method, "a secret is configured, and not to be used", fix);
+                ClientAuth::None
+            }
+            (Some("private_key_jwt" | "client_secret_jwt" | "tls_client_auth" | "self_signed_tls_client_auth"), _) => {
+                self.about(method, NOT_YET, "use none, client_secret_basic or client_secret_post");
+                ClientAuth::None
+            }
+            (Some(_), _) => {
+                let fix = "write none, client_secret_basic or client_secret_post";
+                self.about(method, "this is not a client authentication method", fix);
+                ClientAuth::None
+            }
+        }
+    }
+
+    fn about(&mut self, value: Option<&Spanned<String>>, message: &str, fix: &str) {
+        if let Some(value) = value {
+            self.wrong(value.span(), message, fix);
+        }
+    }
+
+    fn client_secret(&mut self, fragment: &fragment::Account) -> Option<Secret> {
+        let bytes = match (&fragment.client_secret_file, &fragment.client_secret_credential) {
+            (Some(path), None) => self.file(path)?,
+            (None, Some(name)) => self.credential(name)?,
+            (Some(_), Some(name)) => {
+                self.wrong(name.span(), "the secret is configured twice", "keep the file or the credential");
+                return None;
+            }
+            (None, None) => return None,
+        };
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    }
+
+    fn credential(&mut self, name: &Spanned<String>) -> Option<Vec<u8>> {
+        let Some(folder) = systemd::credentials_directory() else {
+            let fix = "add LoadCredential= to the unit, or use client_secret_file";
+            self.wrong(name.span(), "systemd passed no credentials to this process", fix);
+            return None;
+        };
+        let path = folder.join(PathBuf::from(name.get_ref()).file_name()?);
+        self.file(&Spanned::new(name.span(), path.display().to_string()))
+    }
+
+    fn file(&mut self, path: &Spanned<String>) -> Option<Vec<u8>> {
+        let read = fs::read(path.get_ref());
+        let message = |error| format!("the file {} cannot be read: {error}", path.get_ref());
+        read.map_err(|error| self.wrong(path.span(), message(error), "check the path and who may read it")).ok()
+    }
+
+    fn duration(&mut self, text: &Spanned<String>) -> Option<Duration> {
+        let read = duration(text.get_ref());
+        if read.is_none() {
+            self.wrong(
+                text.span(),
+                "this is not a duration",
+                "write a number and a unit, as in \"90s\", \"5m\" or \"2h\"",
+            );
+        }
+        read
+    }
+
+    fn scopes(&mut self, scopes: Vec<Spanned<String>>) -> Vec<String> {
+        for scope in &scopes {
+            // RFC 6749 §3.3: the characters of a scope token.
+            let legal = |b: u8| b == b'!' || (b'#'..=b'~').contains(&b) && b != b'\\';
+            if scope.get_ref().is_empty() || !scope.get_ref().bytes().all(legal) {
+                self.wrong(
+                    scope.span(),
+                    "this is not one scope",
+                    "write one scope an entry, as in [\"openid\", \"offline\"]",
+                );
+            }
+        }
+        scopes.into_iter().map(Spanned::into_inner).collect()
+    }
+
+    fn resources(&mut self, resources: Vec<Spanned<String>>) -> Vec<String> {
+        for resource in &resources {
+            // RFC 8707 §2.
+            if !url::Url::parse(resource.get_ref()).is_ok_and(|url| url.fragment().is_none()) {
+                self.wrong(resource.span(), "a resource is an absolute URI without a fragment", "");
+            }
+        }
+        resources.into_iter().map(Spanned::into_inner).collect()
+    }
+
+    fn extra(&mut self, parameters: BTreeMap<Spanned<String>, String>) -> BTreeMap<String, String> {
+        let understood = |(name, value): (Spanned<String>, String)| {
+            if OURS.contains(&name.get_ref().as_str()) {
+                self.wrong(
+                    name.span(),
+                    "this parameter is bearerd's own",
+                    "take it out; there is a key of its own for it",
+                );
+            }
+            (name.into_inner(), value)
+        };
+        parameters.into_iter().map(understood).collect()
+    }
+
+    fn rule(&mut self, rule: Spanned<fragment::Rule>) -> Rule {
+        let span = rule.span();
+        let rule = rule.into_inner();
+        let later = [rule.unit.map(|unit| unit.span()), rule.socket.map(|s| s.span()), rule.scopes.map(|s| s.span())];
+        for span in later.into_iter().flatten() {
+            self.wrong(span, NOT_YET, "a rule can name user and group");
+        }
+        if rule.user.is_none() && rule.group.is_none() {
+            self.wrong(span, "this rule names nobody", "add user = \"…\" or group = \"…\"");
+        }
+        Rule {
+            uid: rule
+                .user
+                .and_then(|user| self.id(&user, "user", |name| Some(User::from_name(name).ok()??.uid.as_raw()))),
+            gid: rule
+                .group
+                .and_then(|group| self.id(&group, "group", |name| Some(Group::from_name(name).ok()??.gid.as_raw()))),
+            actions: rule.actions.unwrap_or_else(|| vec![Action::Status, Action::Token]),
+        }
+    }
+
+    fn id(&mut self, name: &Spanned<String>, kind: &str, find: impl Fn(&str) -> Option<u32>) -> Option<u32> {
+        match find(name.get_ref()) {
+            None => {
+                let message = format!("there is no {kind} {:?} on this machine", name.get_ref());
+                self.wrong(
+                    name.span(),
+                    message,
+                    "rules are resolved when they are read; create it first, or correct the name",
+                );
+                None
+            }
+            Some(id) if id == NOBODY || DYNAMIC.contains(&id) => {
+                let message = format!("the {kind} {:?} has an id that many programs share ({id})", name.get_ref());
+                self.wrong(name.span(), message, "use a static one");
+                None
+            }
+            found => found,
+        }
+    }
+}
+
+const DEFAULT_MIN_VALIDITY: Duration = Duration::from_secs(60);
+/// Set by the requests themselves.
+const OURS: [&str; 8] =
+    ["grant_type", "client_id", "client_secret", "device_code", "refresh_token", "scope", "resource", "audience"];
+/// What an unmapped id looks like inside a user namespace.
+const NOBODY: u32 = 65534;
+/// The ids that systemd hands out and takes back (`DynamicUser=`).
+const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;

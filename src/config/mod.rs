@@ -1,0 +1,279 @@
+//! Configuration: TOML files are read into fragments, fragments are understood as [`Settings`], and whatever cannot be
+//! understood is a [`ConfigError`] that names the place and the fix. Nothing half-understood comes out of here.
+
+mod account;
+mod fragment;
+mod problem;
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use self::problem::Source;
+pub use self::problem::{ConfigError, Place, Problem};
+use crate::{
+    account::{AccountName, Schedule},
+    oauth::client::Client,
+};
+
+/// Everything the daemon has to know.
+pub struct Settings {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The API's socket, where systemd passes none.
+    pub socket: PathBuf,
+    /// Where the state is kept; the command line and `$STATE_DIRECTORY` come first.
+    pub state_directory: Option<PathBuf>,
+    /// The message bus to appear on.
+    pub bus: Bus,
+    /// How much is logged.
+    pub log: tracing::Level,
+    /// Where a pending code is shown.
+    pub display: Display,
+    /// The accounts by name.
+    pub accounts: BTreeMap<AccountName, AccountSettings>,
+}
+
+/// A message bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bus {
+    /// The system's.
+    System,
+    /// The session's.
+    Session,
+    /// None at all.
+    None,
+    /// A bus at a D-Bus address.
+    Address(String),
+}
+
+/// Where a pending code is shown, besides the API and `bearerd login`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Display {
+    /// In `systemctl status`.
+    pub status: bool,
+    /// In the log; the address alone always is.
+    pub log: bool,
+}
+
+/// One account, understood.
+#[derive(Clone)]
+pub struct AccountSettings {
+    /// What the server knows us as.
+    pub client: Arc<Client>,
+    /// Certificates besides the system's, in PEM.
+    pub ca: Option<Arc<[u8]>>,
+    /// When things happen by themselves.
+    pub schedule: Schedule,
+    /// How long a token has to live for a caller who does not say.
+    pub min_validity: Duration,
+    /// Who may do what; none at all: whoever can open the socket may have tokens and status.
+    pub rules: Vec<Rule>,
+}
+
+/// One `allow` rule: every matcher that is present must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The caller's user id.
+    pub uid: Option<u32>,
+    /// One of the caller's groups.
+    pub gid: Option<u32>,
+    /// What is allowed then.
+    pub actions: Vec<Action>,
+}
+
+/// What a caller may do to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// See its state.
+    Status,
+    /// Have a token.
+    Token,
+    /// Start a login and see its code.
+    Login,
+    /// Log out, refresh, reload.
+    Manage,
+}
+
+impl Settings {
+    /// Reads `path`, and the accounts in `accounts.d` beside it. Accounts shipped by packages in
+    /// `/usr/lib/bearerd/accounts.d` belong to the configuration in `/etc/bearerd` alone.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path).map_err(|problem| ConfigError(vec![problem]))?;
+        let source = Source { path, text: &text };
+        let file: fragment::File = toml::from_str(&text).map_err(|error| ConfigError(vec![source.syntax(&error)]))?;
+        let mut problems = Vec::new();
+        let daemon = understand_daemon(&file.daemon, &source, &mut problems);
+        let display = understand_display(&file.display, &source, &mut problems);
+
+        let mut accounts = BTreeMap::new();
+        for (name, fragment) in file.accounts {
+            match name.get_ref().parse::<AccountName>() {
+                Ok(name) => {
+                    if let Some(account) = account::understand(fragment, &name, &source, &mut problems) {
+                        accounts.insert(name, account);
+                    }
+                }
+                Err(error) => problems.push(source.problem(name.span(), error.to_string(), "rename the account")),
+            }
+        }
+        for (name, path) in drop_ins(path) {
+            read_drop_in(name, &path, &mut accounts, &mut problems);
+        }
+        if problems.is_empty() {
+            let (bus, log) = daemon;
+            Ok(Self {
+                path: path.to_owned(),
+                socket: file.daemon.socket.into(),
+                state_directory: file.daemon.state_directory.map(PathBuf::from),
+                bus,
+                log,
+                display,
+                accounts,
+            })
+        } else {
+            Err(ConfigError(problems))
+        }
+    }
+}
+
+impl Bus {
+    /// Reads `system`, `session`, `none` or a D-Bus address.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "system" => Some(Self::System),
+            "session" => Some(Self::Session),
+            "none" => Some(Self::None),
+            address if address.contains(':') => Some(Self::Address(address.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a duration as it stands in the configuration and on the command line: `90s`, `5m`, `2h`, `1h 30m`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit = text.trim_end().ends_with(|c: char| c.is_ascii_alphabetic());
+    let parsed: jiff::SignedDuration = text.parse().ok().filter(|_| unit)?;
+    Duration::try_from(parsed).ok()
+}
+
+fn understand_daemon(
+    daemon: &fragment::Daemon,
+    source: &Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> (Bus, tracing::Level) {
+    let bus = Bus::parse(daemon.bus.get_ref()).unwrap_or_else(|| {
+        let fix = "write system, session, none or a D-Bus address such as unix:path=/run/dbus/system_bus_socket";
+        problems.push(source.problem(daemon.bus.span(), "this is not a message bus", fix));
+        Bus::None
+    });
+    let log = daemon.log.get_ref().parse().unwrap_or_else(|_| {
+        let fix = "write error, warn, info, debug or trace";
+        problems.push(source.problem(daemon.log.span(), "this is not a log level", fix));
+        tracing::Level::INFO
+    });
+    (bus, log)
+}
+
+fn understand_display(display: &fragment::Display, source: &Source<'_>, problems: &mut Vec<Problem>) -> Display {
+    let missing = [
+        (*display.console.get_ref(), display.console.span()),
+        (!display.command.get_ref().is_empty(), display.command.span()),
+    ];
+    for (_, span) in missing.into_iter().filter(|(wanted, _)| *wanted) {
+        problems.push(source.problem(
+            span,
+            NOT_YET,
+            "take the line out; `bearerd login` and systemctl status show the code",
+        ));
+    }
+    Display { status: display.status, log: display.log }
+}
+
+fn read_drop_in(
+    name: Result<AccountName, PathBuf>,
+    path: &Path,
+    accounts: &mut BTreeMap<AccountName, AccountSettings>,
+    problems: &mut Vec<Problem>,
+) {
+    let name = match name {
+        Ok(name) => name,
+        Err(file) => {
+            let message = crate::account::BadName.to_string();
+            return problems.push(Problem { file, place: None, message, fix: Some("rename the file".into()) });
+        }
+    };
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(problem) => return problems.push(problem),
+    };
+    let source = Source { path, text: &text };
+    let fragment = match toml::from_str(&text) {
+        Ok(fragment) => fragment,
+        Err(error) => return problems.push(source.syntax(&error)),
+    };
+    let understood = account::understand(fragment, &name, &source, problems);
+    match (accounts.entry(name), understood) {
+        (Entry::Occupied(taken), _) => {
+            let message = format!("the account {} is defined here and in the main file", taken.key());
+            let fix = Some("keep one of the two".to_owned());
+            problems.push(Problem { file: path.to_owned(), place: None, message, fix });
+        }
+        (Entry::Vacant(free), Some(account)) => {
+            free.insert(account);
+        }
+        (Entry::Vacant(_), None) => {}
+    }
+}
+
+/// The drop-in files by account, those of the administrator over those of packages; a link to `/dev/null` masks.
+fn drop_ins(path: &Path) -> Vec<(Result<AccountName, PathBuf>, PathBuf)> {
+    let here = path.parent().unwrap_or(Path::new("."));
+    let mut found = BTreeMap::new();
+    let packages = (here == Path::new(ETC)).then(|| Path::new(USR_LIB).to_owned());
+    for folder in packages.into_iter().chain([here.to_owned()]) {
+        let Ok(entries) = fs::read_dir(folder.join("accounts.d")) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "toml")
+                && let Some(stem) = path.file_stem().and_then(|stem| stem.to_str())
+            {
+                found.insert(stem.to_owned(), path);
+            }
+        }
+    }
+    let masked = |path: &Path| fs::canonicalize(path).is_ok_and(|target| target == Path::new("/dev/null"));
+    let kept = found.into_iter().filter(|(_, path)| !masked(path));
+    kept.map(|(stem, path)| (stem.parse().map_err(|_| path.clone()), path)).collect()
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    fs::read_to_string(path).map_err(|error| {
+        let fix = match error.kind() {
+            io::ErrorKind::NotFound => "create it; six lines are enough, see `man bearerd.toml` or the README",
+            io::ErrorKind::PermissionDenied => "make it readable for the user that runs bearerd",
+            _ => "",
+        };
+        Problem {
+            file: path.to_owned(),
+            place: None,
+            message: format!("cannot be read: {error}"),
+            fix: (!fix.is_empty()).then(|| fix.to_owned()),
+        }
+    })
+}
+
+/// Where the API's socket is unless something else is configured.
+pub const DEFAULT_SOCKET: &str = "/run/bearerd/api.sock";
+/// Where the configuration is unless something else is asked for.
+pub const DEFAULT_PATH: &str = "/etc/bearerd/bearerd.toml";
+const ETC: &str = "/etc/bearerd";
+const USR_LIB: &str = "/usr/lib/bearerd";
+const NOT_YET: &str = "this version of bearerd cannot do this yet";
+
+#[cfg(test)]
+mod tests;

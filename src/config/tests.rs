@@ -1,0 +1,121 @@
+use super::*;
+
+fn load(text: &str) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("bearerd.toml");
+    fs::write(&path, text).expect("a file");
+    Settings::load(&path).map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+fn refused(text: &str) -> String {
+    load(text).err().unwrap_or_else(|| panic!("taken: {text}"))
+}
+
+#[test]
+fn two_lines_are_enough_for_kinde() {
+    let settings =
+        load("[accounts.kinde]\nprovider = \"kinde\"\nissuer = \"https://acme.kinde.com\"\n").expect("settings");
+    let client = &settings.accounts.values().next().expect("an account").client;
+    let endpoint =
+        |endpoint: &Option<crate::oauth::exchange::Endpoint>| endpoint.as_ref().map(|e| e.as_str().to_owned());
+    assert_eq!(client.client_id, None);
+    assert_eq!(
+        endpoint(&client.endpoints.device_authorization).as_deref(),
+        Some("https://acme.kinde.com/oauth2/device/auth")
+    );
+    assert_eq!(endpoint(&client.endpoints.token).as_deref(), Some("https://acme.kinde.com/oauth2/token"));
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_place_and_the_fix() {
+    let shown = refused("[accounts.a]\nprovider = \"kindle\"\nissuer = \"https://a.example\"\n");
+    assert_eq!(
+        shown,
+        "bearerd.toml:2:12: there is no provider profile of the name \"kindle\"\n  |\n2 | provider = \"kindle\"\n  |            \
+         ^^^^^^^^\n  = write one of: generic, kinde; generic works with every server that follows the standards"
+    );
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let shown = refused(
+        "[daemon]\nbus = \"tram\"\n[accounts.A]\nissuer=\"https://a.example\"\n[accounts.b]\nissuer = \"http://b.example\"\nmin_validity = \"soon\"\n",
+    );
+    for part in ["2:7", "3:11", "6:10", "7:16"] {
+        assert!(shown.contains(&format!("bearerd.toml:{part}:")), "{part} is missing in:\n{shown}");
+    }
+}
+
+#[test]
+fn unknown_keys_and_what_is_not_there_yet_are_refused() {
+    assert!(refused("[accounts.a]\nisuer = \"https://a.example\"\n").contains("unknown field `isuer`"));
+    for line in [
+        "client_auth = \"private_key_jwt\"",
+        "private_key_file = \"/x\"",
+        "[[accounts.a.allow]]\nunit = \"x.service\"",
+        "[[accounts.a.allow]]\nuser = \"root\"\nscopes = [\"x\"]",
+        "[display]\nconsole = true",
+        "[display]\ncommand = [\"/bin/true\"]",
+    ] {
+        let shown = refused(&format!("[accounts.a]\nissuer = \"https://a.example\"\n{line}\n"));
+        assert!(shown.contains("cannot do this yet"), "{line}: {shown}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let shown = refused("[accounts.a]\nissuer = \"https://a.example\"\nclient_secret = \"hunter2\"\n");
+    assert!(shown.contains("client_secret") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_server_is_needed_and_parameters_of_ours_are_not_overridden() {
+    assert!(refused("[accounts.a]\nclient_id = \"x\"\n").contains("does not say where its server is"));
+    let by_hand = "[accounts.a]\ntoken_endpoint = \"https://a.example/t\"\ndevice_authorization_endpoint = \"https://a.example/d\"\n";
+    assert!(load(by_hand).is_ok());
+    let extra = format!("{by_hand}extra_parameters = {{ refresh = {{ refresh_token = \"x\" }} }}\n");
+    assert!(refused(&extra).contains("bearerd's own"));
+}
+
+#[test]
+fn rules_name_somebody_who_exists() {
+    let rule = |rule: &str| format!("[accounts.a]\nissuer = \"https://a.example\"\n[[accounts.a.allow]]\n{rule}\n");
+    let settings = load(&rule("user = \"root\"\nactions = [\"token\", \"login\"]")).expect("settings");
+    let rules = &settings.accounts.values().next().expect("an account").rules;
+    assert_eq!(*rules, [Rule { uid: Some(0), gid: None, actions: vec![Action::Token, Action::Login] }]);
+    assert!(refused(&rule("user = \"nobody-of-that-name\"")).contains("there is no user"));
+    assert!(refused(&rule("user = \"nobody\"")).contains("many programs share"));
+    assert!(refused(&rule("actions = [\"token\"]")).contains("names nobody"));
+    assert!(refused(&rule("user = \"root\"\nactions = [\"fly\"]")).contains("fly"));
+}
+
+#[test]
+fn drop_ins_add_accounts_and_do_not_contradict() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let main = folder.path().join("bearerd.toml");
+    let drop_in =
+        |name: &str, text: &str| fs::write(folder.path().join("accounts.d").join(name), text).expect("a file");
+    fs::create_dir(folder.path().join("accounts.d")).expect("a folder");
+    fs::write(&main, "[accounts.one]\nissuer = \"https://a.example\"\n").expect("a file");
+    drop_in("two.toml", "issuer = \"https://b.example\"\n");
+    drop_in("ignored.toml.bak", "nonsense");
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("accounts.d/masked.toml")).expect("a link");
+    let names = |settings: Settings| settings.accounts.keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(Settings::load(&main).expect("settings")), ["one", "two"]);
+    drop_in("one.toml", "issuer = \"https://c.example\"\n");
+    assert!(
+        Settings::load(&main)
+            .err()
+            .is_some_and(|error| error.to_string().contains("defined here and in the main file"))
+    );
+}
+
+#[test]
+fn durations_have_a_unit() {
+    assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
+    assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
+    assert_eq!(duration("2h"), Some(Duration::from_secs(7200)));
+    for wrong in ["90", "-5m", "soon", ""] {
+        assert_eq!(duration(wrong), None, "{wrong}");
+    }
+}

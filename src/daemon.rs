@@ -1,0 +1,1 @@
+//! The daemon: builds everything, runs until a signal, drains.

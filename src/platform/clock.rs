@@ -1,0 +1,49 @@
+//! The one place that reads clocks.
+
+use std::time::{Duration, SystemTime};
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::{
+    platform::systemd,
+    time::{Instant, Now, UnixTime},
+};
+
+/// Both clocks, now. The boot clock is `CLOCK_BOOTTIME`, which goes on in suspend; the wall clock is only for people
+/// and for the time across a reboot.
+pub fn now() -> Now {
+    Now { boot: boot(), wall: UnixTime(since_1970().as_secs()) }
+}
+
+/// The boot clock alone.
+pub fn boot() -> Instant {
+    // The clock exists since Linux 2.6.39; without it nothing here could be right, so zero is as good as anything.
+    let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    Instant::from_boot(since_boot)
+}
+
+/// Time since 1970 by the wall clock.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The id of the running boot: moments on the boot clock mean nothing in another one. The unit hides the kernel's file
+/// (`ProcSubset=pid`) and passes the id along instead.
+pub fn boot_id() -> Option<String> {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let id = kernel.or_else(systemd::boot_id)?;
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
+    (digits.len() == 32).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_boot_clock_runs_and_the_boot_has_an_id() {
+        let before = boot();
+        assert!(boot() >= before && before > Instant::from_boot(Duration::ZERO));
+        assert_eq!(boot_id().map(|id| id.len()), Some(32));
+    }
+}

@@ -1,0 +1,8 @@
+//! Every edge to the machine: what reads a clock, opens a file or a socket, or talks to systemd, does it here.
+
+pub mod clock;
+pub mod journal;
+pub mod peer;
+pub mod provider;
+pub mod store;
+pub mod systemd;

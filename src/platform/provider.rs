@@ -1,0 +1,162 @@
+//! The way to the authorization server: one request at a time, within limits that hold against a hostile one.
+//!
+//! A repeated POST of a rotating refresh token can end the grant, and so can one that a redirect takes elsewhere.
+//! Therefore nothing is retried, followed, or sent over a connection that was used before.
+
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use httpdate::parse_http_date;
+use reqwest::{Certificate, header, redirect, retry};
+
+use super::clock;
+use crate::oauth::{
+    error::harmless,
+    exchange::{MAX_BODY, Request, Response, Unreachable},
+};
+
+/// An HTTP client for one set of trusted certificates. Cloning it is cheap, and it is built at the first request:
+/// reading the system's certificates takes time and memory that an idle daemon need not spend.
+#[derive(Clone, Default)]
+pub struct Provider {
+    ca: Option<Arc<[u8]>>,
+    client: Arc<OnceLock<Result<reqwest::Client, String>>>,
+}
+
+impl Provider {
+    /// A client that trusts the system's certificates, and those in `ca` (PEM) besides.
+    pub fn new(ca: Option<Arc<[u8]>>) -> Self {
+        Self { ca, client: Arc::default() }
+    }
+
+    /// Whether `ca` can be read as certificates; the text says what is wrong with it.
+    pub fn check_ca(ca: &[u8]) -> Result<(), String> {
+        match Certificate::from_pem_bundle(ca) {
+            Ok(found) if found.is_empty() => Err("there is no PEM certificate in it".into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(cause(&error)),
+        }
+    }
+
+    /// Sends a request and reads the response, whatever its status, within 30 s in all. A shorter time would lose
+    /// replies that are on their way.
+    pub async fn send(&self, request: Request) -> Result<Response, Unreachable> {
+        let client = self.client.get_or_init(|| build(self.ca.as_deref()));
+        let client = client.as_ref().map_err(|cause| Unreachable { sent: false, cause: cause.clone() })?;
+        let url = request.endpoint.url().clone();
+        let mut builder = match &request.form {
+            Some(form) => client
+                .post(url)
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form.encode().expose().to_owned()),
+            None => client.get(url),
+        };
+        if let Some(authorization) = &request.authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization.expose());
+        }
+        let response = builder.send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        Ok(Response { status, retry_after, body: read_body(response).await? })
+    }
+}
+
+fn build(ca: Option<&[u8]>) -> Result<reqwest::Client, String> {
+    let extra = ca.map(Certificate::from_pem_bundle).transpose().map_err(|error| cause(&error))?;
+    let mut accept = header::HeaderMap::new();
+    accept.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("bearerd/", env!("CARGO_PKG_VERSION")))
+        .default_headers(accept)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .pool_max_idle_per_host(0)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT);
+    if let Some(extra) = extra {
+        builder = builder.tls_certs_merge(extra);
+    }
+    builder.build().map_err(|error| cause(&error))
+}
+
+async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Unreachable> {
+    let too_long = || Unreachable { sent: true, cause: format!("the response is longer than {MAX_BODY} bytes") };
+    let encoded = response.headers().contains_key(header::CONTENT_ENCODING);
+    if encoded {
+        return Err(Unreachable { sent: true, cause: "the response is compressed, which was not asked for".into() });
+    }
+    if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_long());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Unreachable { sent: true, cause: cause(&error) })? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(too_long());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Before the connection stands, nothing has been sent; after that nobody can be sure.
+fn unreachable(error: &reqwest::Error) -> Unreachable {
+    let sent = !error.is_connect() && !error.is_builder();
+    let cause = if error.is_timeout() { "it did not answer in time".to_owned() } else { cause(error) };
+    Unreachable { sent, cause }
+}
+
+/// The innermost reason, which is the one that helps; the outer ones repeat the URL.
+fn cause(error: &dyn Error) -> String {
+    match error.source() {
+        Some(inner) => cause(inner),
+        None => harmless(&error.to_string(), 200),
+    }
+}
+
+/// How long the server asks us to stay away, in the ways that servers say it: `Retry-After` as seconds or as a date,
+/// `RateLimit-Reset` in seconds (Kinde), `x-retry-not-before` as Unix time (Rauthy).
+fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let seconds = |name| text(name)?.parse().ok().map(Duration::from_secs);
+    let until = |moment: Duration| moment.saturating_sub(clock::since_1970());
+    let date = || {
+        let date = parse_http_date(text("retry-after")?).ok()?;
+        date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok().map(until)
+    };
+    seconds("retry-after")
+        .or_else(date)
+        .or_else(|| seconds("ratelimit-reset"))
+        .or_else(|| seconds("x-retry-not-before").map(until))
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(name: &'static str, value: &str) -> Option<u64> {
+        let mut headers = header::HeaderMap::new();
+        headers.insert(name, value.parse().expect("a header value"));
+        retry_after(&headers).map(|pause| pause.as_secs())
+    }
+
+    #[test]
+    fn servers_say_in_many_ways_when_to_come_back() {
+        assert_eq!(pause("retry-after", "120"), Some(120));
+        assert_eq!(pause("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
+        assert_eq!(pause("retry-after", "soon"), None);
+        assert_eq!(pause("ratelimit-reset", "7"), Some(7));
+        let in_an_hour = (clock::since_1970().as_secs() + 3600).to_string();
+        assert!(pause("x-retry-not-before", &in_an_hour).is_some_and(|pause| (3590..=3600).contains(&pause)));
+    }
+
+    #[test]
+    fn certificates_are_checked_before_they_are_needed() {
+        assert!(Provider::check_ca(b"no certificate at all").is_err());
+    }
+}

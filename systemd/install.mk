@@ -1,0 +1,28 @@
+# Included by the top Makefile. `make install DESTDIR= PREFIX=/usr PROGRAM=target/release/bearerd`
+
+PROGRAM ?= target/release/bearerd
+PREFIX ?= /usr
+INSTALL ?= install
+
+prefix = $(DESTDIR)$(PREFIX)
+units = $(wildcard systemd/*.service systemd/*.socket systemd/*.path systemd/*.timer systemd/*.target)
+manuals = $(wildcard docs/*.[158] docs/man/*.[158])
+documents = $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE-* docs/*.md docs/*.yaml docs/*.svg)
+examples = $(wildcard conf/accounts.d/*.toml)
+
+.PHONY: install
+install:
+	$(INSTALL) -D -m 0755 $(PROGRAM) $(prefix)/bin/bearerd
+	for f in $(notdir $(units)); do $(INSTALL) -D -m 0644 systemd/$$f $(prefix)/lib/systemd/system/$$f || exit; done
+# Units need absolute paths; with PREFIX=/usr this changes nothing.
+	cd $(prefix)/lib/systemd/system && sed -i 's,=/usr/bin/bearerd,=$(PREFIX)/bin/bearerd,' $(notdir $(filter %.service,$(units)))
+	$(INSTALL) -D -m 0644 systemd/bearerd.sysusers $(prefix)/lib/sysusers.d/bearerd.conf
+	$(INSTALL) -D -m 0644 systemd/bearerd.tmpfiles $(prefix)/lib/tmpfiles.d/bearerd.conf
+	for f in $(notdir $(wildcard systemd/*.catalog)); do $(INSTALL) -D -m 0644 systemd/$$f $(prefix)/lib/systemd/catalog/$$f || exit; done
+	$(INSTALL) -D -m 0644 dbus/io.github.bearerd.Bearerd1.conf $(prefix)/share/dbus-1/system.d/io.github.bearerd.Bearerd1.conf
+	$(INSTALL) -D -m 0644 dbus/io.github.bearerd.Bearerd1.service $(prefix)/share/dbus-1/system-services/io.github.bearerd.Bearerd1.service
+	$(INSTALL) -D -m 0644 dbus/io.github.bearerd.Bearerd1.xml $(prefix)/share/dbus-1/interfaces/io.github.bearerd.Bearerd1.xml
+	test -e $(DESTDIR)/etc/bearerd/bearerd.toml || $(INSTALL) -D -m 0644 conf/bearerd.toml $(DESTDIR)/etc/bearerd/bearerd.toml
+	for f in $(manuals); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/man/man$${f##*.}/$${f##*/} || exit; done
+	for f in $(documents); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/$${f##*/} || exit; done
+	for f in $(examples); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/examples/$${f##*/} || exit; done

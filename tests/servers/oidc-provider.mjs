@@ -1,0 +1,200 @@
+// A real authorization server for the tests: node oidc-provider.mjs --help
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { parseArgs } from 'node:util';
+
+const usage = `usage: oidc-provider.mjs [options]
+  --port N          port on 127.0.0.1, 0 for any (0)
+  --host NAME       host name in the issuer: 127.0.0.1 or localhost (127.0.0.1)
+  --cert PATH       certificate, PEM; without it plain http
+  --key PATH        its private key, PEM
+  --access-ttl S    life of access tokens, seconds (3600)
+  --device-ttl S    life of device codes, seconds (600)
+  --refresh-ttl S   life of refresh tokens, seconds (1209600)
+  --interval S      polling interval in the device answer, which has none by itself
+  --forget-expired  an expired code or token is unknown (invalid_grant, not expired_token)
+Stops on SIGTERM and when its standard input closes.`;
+
+let options;
+try {
+  ({ values: options } = parseArgs({
+    options: {
+      port: { type: 'string', default: '0' },
+      host: { type: 'string', default: '127.0.0.1' },
+      cert: { type: 'string' },
+      key: { type: 'string' },
+      'access-ttl': { type: 'string', default: '3600' },
+      'device-ttl': { type: 'string', default: '600' },
+      'refresh-ttl': { type: 'string', default: '1209600' },
+      interval: { type: 'string' },
+      'forget-expired': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  }));
+  for (const name of ['port', 'access-ttl', 'device-ttl', 'refresh-ttl', 'interval']) {
+    if (!/^\d+$/.test(options[name] ?? 0)) throw new Error(`--${name} takes a number`);
+  }
+  if (!options.cert !== !options.key) throw new Error('--cert and --key go together');
+} catch (error) {
+  console.error(`${error.message}\n${usage}`);
+  process.exit(2);
+}
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+process.on('SIGTERM', () => process.exit(0));
+process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0)).resume();
+process.stdout.on('error', () => process.exit(0));
+
+// The library writes notices to stdout, which is for our lines alone.
+console.info = () => {};
+const { default: Provider } = await import('oidc-provider');
+const { createMemoryAdapter } = await import('oidc-provider/lib/adapters/memory_adapter.js');
+
+const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const event = (name, details) => print({ event: name, time: Date.now() / 1000, ...details });
+const digest = (token) => (typeof token === 'string' ? createHash('sha256').update(token).digest('hex') : undefined);
+
+const SECRET = 's3cret:+ /';
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+const client = (client_id, token_endpoint_auth_method) => ({
+  client_id,
+  client_name: client_id,
+  token_endpoint_auth_method,
+  ...(token_endpoint_auth_method === 'none' ? {} : { client_secret: SECRET }),
+  grant_types: [DEVICE_GRANT, 'refresh_token'],
+  response_types: [],
+  redirect_uris: [],
+  scope: 'openid offline_access api:read',
+});
+
+const configuration = {
+  // Kept past their end, or the answer for an expired device code would be invalid_grant.
+  adapter: createMemoryAdapter(options['forget-expired'] ? 0 : 3600),
+  clients: [
+    client('appliance', 'none'),
+    client('appliance-basic', 'client_secret_basic'),
+    client('appliance-post', 'client_secret_post'),
+  ],
+  clockTolerance: 0,
+  cookies: { keys: ['only for tests'] },
+  features: {
+    devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+  },
+  findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
+  rotateRefreshToken: true,
+  scopes: ['openid', 'offline_access', 'api:read'],
+  ttl: {
+    AccessToken: Number(options['access-ttl']),
+    DeviceCode: Number(options['device-ttl']),
+    RefreshToken: Number(options['refresh-ttl']),
+  },
+};
+
+async function resource(ctx, provider) {
+  const [, value] = /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('authorization')) ?? [];
+  const token = value && await provider.AccessToken.find(value);
+  ctx.set('cache-control', 'no-store');
+  if (token) {
+    ctx.body = { sub: token.accountId, client_id: token.clientId, scope: token.scope };
+  } else {
+    ctx.status = 401;
+    ctx.set('www-authenticate', value ? 'Bearer error="invalid_token"' : 'Bearer');
+    ctx.body = { error: value ? 'invalid_token' : 'unauthorized' };
+  }
+  event('resource', { status: ctx.status, sub: token?.accountId, access_token_sha256: digest(value) });
+}
+
+// The library takes the secret of either confidential client in either way, so say which it was.
+const caller = (ctx) => ({
+  client_id: ctx.oidc?.client?.clientId ?? ctx.oidc?.params?.client_id,
+  client_auth: ctx.headers.authorization ? 'client_secret_basic' : ctx.oidc?.body?.client_secret ? 'client_secret_post' : 'none',
+});
+
+function report(provider) {
+  provider.on('device_authorization.success', (ctx, body) => event('device_authorization', {
+    ...caller(ctx),
+    scope: ctx.oidc.params.scope,
+    user_code: body.user_code,
+    expires_in: body.expires_in,
+    device_code_sha256: digest(body.device_code),
+  }));
+  provider.on('grant.success', (ctx) => event('token', {
+    ...caller(ctx),
+    grant_type: ctx.oidc.params.grant_type,
+    scope: ctx.body.scope,
+    expires_in: ctx.body.expires_in,
+    grant_id: ctx.oidc.entities.Grant?.jti,
+    access_token_sha256: digest(ctx.body.access_token),
+    refresh_token_sha256: digest(ctx.body.refresh_token),
+  }));
+  provider.on('grant.error', (ctx, error) => {
+    const details = {
+      ...caller(ctx),
+      grant_type: ctx.oidc.params?.grant_type,
+      refresh_token_sha256: digest(ctx.oidc.params?.refresh_token),
+    };
+    event('token_refused', { ...details, error: error.error ?? error.message, detail: error.error_detail });
+    if (error.error_detail === 'refresh token already used') {
+      event('refresh_token_reused', { ...details, grant_id: ctx.oidc.entities.RefreshToken?.grantId });
+    }
+  });
+  provider.on('grant.revoked', (ctx, grantId) => event('grant_revoked', {
+    ...caller(ctx),
+    route: ctx.oidc.route,
+    grant_id: grantId,
+  }));
+  for (const name of ['device_authorization.error', 'revocation.error', 'introspection.error', 'server_error']) {
+    provider.on(name, (ctx, error) => event(name.replace('.', '_'), {
+      ...caller(ctx),
+      error: error.error ?? error.message,
+      detail: error.error_detail,
+    }));
+  }
+}
+
+async function middleware(ctx, next, provider) {
+  if (ctx.path === '/resource' && ctx.method === 'GET') return resource(ctx, provider);
+  await next();
+  if (ctx.status !== 200) return undefined;
+  if (ctx.oidc?.route === 'device_authorization' && options.interval) {
+    ctx.body = { ...ctx.body, interval: Number(options.interval) };
+  }
+  if (ctx.oidc?.route === 'revocation') {
+    const { client: by, entities, params } = ctx.oidc;
+    const token = entities.RefreshToken ?? entities.AccessToken;
+    event('revocation', {
+      ...caller(ctx),
+      token_type_hint: params.token_type_hint,
+      // Null for an unknown token and for one of another client: both are answered 200 as well.
+      revoked: token?.clientId === by.clientId ? token.kind : null,
+      token_sha256: digest(params.token),
+    });
+  }
+  return undefined;
+}
+
+const server = options.cert
+  ? https.createServer({ cert: readFileSync(options.cert), key: readFileSync(options.key) })
+  : http.createServer();
+server.on('error', (error) => {
+  console.error(error.message);
+  process.exit(1);
+});
+// The issuer names the port, so the port comes first.
+server.listen(Number(options.port), '127.0.0.1', () => {
+  const { port } = server.address();
+  const issuer = `${options.cert ? 'https' : 'http'}://${options.host}:${port}`;
+  const provider = new Provider(issuer, configuration);
+  provider.use((ctx, next) => middleware(ctx, next, provider));
+  report(provider);
+  server.on('request', provider.callback());
+  print({ issuer, port });
+});
