@@ -1,1 +1,215 @@
 //! The daemon: builds everything, runs until a signal, drains.
+
+use std::{os::unix::net::UnixListener, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::http::{self, Pulse},
+    broker::{Broker, story},
+    config::{Bus, ConfigError, Settings},
+    platform::{
+        clock,
+        journal::LogLevel,
+        peer::Caller,
+        socket::{self, OwnSocket, SocketError},
+        store::{Store, StoreError},
+        systemd,
+    },
+};
+
+/// What the command line says; it comes before the configuration.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration.
+    pub config: PathBuf,
+    /// The API's socket, where systemd passes none.
+    pub socket: Option<PathBuf>,
+    /// Where the state is kept.
+    pub state_directory: Option<PathBuf>,
+    /// The message bus, as in the configuration.
+    pub bus: Option<String>,
+}
+
+/// Why the daemon does not run, or runs no more.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the configuration cannot be used:\n{0}")]
+    Config(#[from] ConfigError),
+    #[error("--bus {0}: this is not a message bus; write system, session, none or a D-Bus address")]
+    Bus(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("the sockets that systemd passed cannot be used: {0}")]
+    Passed(std::io::Error),
+    #[error("the program cannot be set up: {0}")]
+    Setup(std::io::Error),
+    #[error("the account {0} has stopped because of an error in bearerd; please report it with the lines above")]
+    Panicked(String),
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. The exit code is 0 then, 78 for a configuration that cannot be used, and
+/// 1 for everything else.
+pub fn run(options: &Options) -> ExitCode {
+    // Before any thread is started, because it changes the environment.
+    let passed = systemd::listeners();
+    let settings = Settings::load(&options.config);
+    let log_level = LogLevel::start(settings.as_ref().map_or(tracing::Level::INFO, |settings| settings.log));
+    let outcome = settings.map_err(Failure::from).and_then(|settings| {
+        let passed = passed.map_err(Failure::Passed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Setup)?;
+        let house = House::build(options, settings, passed, log_level)?;
+        runtime.block_on(house.live())
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            systemd::notify(&[NotifyState::Status(&one_line(&failure.to_string()))]);
+            ExitCode::from(if matches!(failure, Failure::Config(_) | Failure::Bus(_)) { CONFIG } else { 1 })
+        }
+    }
+}
+
+/// Everything that has to be there before anybody is served.
+struct House {
+    settings: Settings,
+    bus: Bus,
+    store: Store,
+    listener: UnixListener,
+    /// Keeps the path of a socket of our own until the end.
+    _own_socket: Option<OwnSocket>,
+    log_level: LogLevel,
+}
+
+impl House {
+    fn build(
+        options: &Options,
+        settings: Settings,
+        passed: Vec<(String, UnixListener)>,
+        log_level: LogLevel,
+    ) -> Result<Self, Failure> {
+        let bus = match &options.bus {
+            Some(text) => Bus::parse(text).ok_or_else(|| Failure::Bus(text.clone()))?,
+            None => settings.bus.clone(),
+        };
+        let configured = settings.state_directory.clone();
+        let state = options.state_directory.clone().or_else(systemd::state_directory).or(configured);
+        let store = Store::open(&state.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)))?;
+        let (listener, own_socket) = match passed.into_iter().next() {
+            Some((_, listener)) if options.socket.is_none() => (listener, None),
+            _ => {
+                let (listener, own) = socket::bind(options.socket.as_ref().unwrap_or(&settings.socket))?;
+                (listener, Some(own))
+            }
+        };
+        Ok(Self { settings, bus, store, listener, _own_socket: own_socket, log_level })
+    }
+
+    async fn live(self) -> Result<(), Failure> {
+        let broker = Arc::new(Broker::new(self.store));
+        broker.apply(&self.settings).await;
+        let listener = tokio::net::UnixListener::from_std(self.listener).map_err(Failure::Setup)?;
+        let (pulses, beats) = mpsc::channel(1);
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+
+        tasks.spawn(http::serve(listener, broker.clone(), beats, shutdown.clone()));
+        tasks.spawn(until(shutdown.clone(), show_status(broker.clone())));
+        tasks.spawn(until(shutdown.clone(), follow_log_level(broker.clone(), self.log_level)));
+        tasks.spawn(until(shutdown.clone(), feed_watchdog(broker.clone(), pulses)));
+        systemd::notify(&[NotifyState::Ready]);
+        tracing::info!(accounts = self.settings.accounts.len(), "ready");
+
+        let outcome = wait_for_the_end(&broker).await;
+        systemd::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+        shutdown.cancel();
+        broker.stop().await;
+        tasks.close();
+        tasks.wait().await;
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+/// Returns at SIGTERM or SIGINT, or when an account's task has died; SIGHUP reloads.
+async fn wait_for_the_end(broker: &Broker) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Setup)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Setup)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::Setup)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                // What is wrong with the configuration is in the log.
+                let _ = broker.reload(&Caller::ourselves()).await;
+            }
+            account = broker.failed() => return Err(Failure::Panicked(account.to_string())),
+        }
+    }
+}
+
+async fn until(shutdown: CancellationToken, task: impl Future<Output = ()>) {
+    shutdown.run_until_cancelled(task).await;
+}
+
+/// Keeps `systemctl status` current: on every change, and while minutes count down.
+async fn show_status(broker: Arc<Broker>) {
+    let mut changes = broker.changes();
+    let mut shown = String::new();
+    loop {
+        changes.mark_unchanged();
+        let with_code = broker.general().borrow().as_ref().is_some_and(|general| general.display.status);
+        let status = one_line(&story::overview(&broker.views(), clock::now(), with_code));
+        if status != shown {
+            systemd::notify(&[NotifyState::Status(&status)]);
+            shown = status;
+        }
+        let _ = tokio::time::timeout(STATUS_PERIOD, changes.changed()).await;
+    }
+}
+
+/// A level set at run time stays until the configured one changes.
+async fn follow_log_level(broker: Arc<Broker>, log_level: LogLevel) {
+    let mut general = broker.general();
+    let mut configured = None;
+    loop {
+        let level = general.borrow_and_update().as_ref().map(|general| general.log);
+        if let (Some(level), true) = (level, level != configured && configured.is_some()) {
+            log_level.set(level);
+        }
+        configured = level;
+        if general.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Feeds systemd's watchdog, each time only after the accept loop and every account have answered.
+async fn feed_watchdog(broker: Arc<Broker>, pulses: mpsc::Sender<Pulse>) {
+    let Some(period) = systemd::watchdog() else { return };
+    loop {
+        let (pulse, answer) = tokio::sync::oneshot::channel();
+        if pulses.send(pulse).await.is_ok() && answer.await.is_ok() {
+            broker.prove_alive().await;
+            systemd::notify(&[NotifyState::Watchdog]);
+        }
+        tokio::time::sleep(period).await;
+    }
+}
+
+/// A status is one line for systemd.
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}
+
+const DEFAULT_STATE: &str = "/var/lib/bearerd";
+const CONFIG: u8 = 78;
+const STATUS_PERIOD: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     oauth::{
-        client::{Client, Endpoints},
+        client::{Client, Server},
         device::DeviceAuthorization,
         error::{ErrorCode, Failure},
         exchange::{Endpoint, Request, Response},
@@ -42,10 +42,7 @@ enum Step {
     /// The metadata document at one of the well-known places is asked for.
     Discovering(usize),
     /// The device authorization is asked for.
-    Requesting {
-        device_authorization: Endpoint,
-        rest: Endpoints,
-    },
+    Requesting(Box<Server>),
     /// A code is out.
     Waiting(Box<Waiting>),
 }
@@ -53,8 +50,7 @@ enum Step {
 struct Waiting {
     device_code: Secret,
     prompt: Arc<Prompt>,
-    token_endpoint: Endpoint,
-    endpoints: Endpoints,
+    server: Server,
     interval: Duration,
     next_poll: Instant,
     deadline: Instant,
@@ -91,10 +87,9 @@ impl Login {
         }
         self.unattended = unattended;
         self.trouble = None;
-        let known = client.endpoints.clone();
-        self.step = match (known.device_authorization.clone(), &known.token, &client.issuer) {
-            (Some(device_authorization), Some(_), _) => Step::Requesting { device_authorization, rest: known },
-            _ => Step::Discovering(0),
+        self.step = match client.endpoints.clone().complete() {
+            Some(server) => Step::Requesting(Box::new(server)),
+            None => Step::Discovering(0),
         };
     }
 
@@ -111,7 +106,7 @@ impl Login {
 
     /// Whether it has begun and its code is not out yet.
     pub fn is_starting(&self) -> bool {
-        matches!(self.step, Step::Discovering(_) | Step::Requesting { .. })
+        matches!(self.step, Step::Discovering(_) | Step::Requesting(_))
     }
 
     pub fn prompt(&self) -> Option<&Arc<Prompt>> {
@@ -128,7 +123,7 @@ impl Login {
     /// Where a token that this login may still bring can be ended.
     pub fn revocation_endpoint(&self) -> Option<&Endpoint> {
         match &self.step {
-            Step::Waiting(waiting) => waiting.endpoints.revocation.as_ref(),
+            Step::Waiting(waiting) => waiting.server.revocation.as_ref(),
             _ => None,
         }
     }
@@ -148,7 +143,7 @@ impl Login {
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         match &self.step {
             Step::Idle => None,
-            Step::Discovering(_) | Step::Requesting { .. } => Some(now),
+            Step::Discovering(_) | Step::Requesting(_) => Some(now),
             Step::Waiting(waiting) => Some(waiting.next_poll.min(waiting.deadline)),
         }
     }
@@ -162,10 +157,10 @@ impl Login {
                 let endpoint = metadata::well_known(&issuer).into_iter().nth(*place)?;
                 Some(Request { endpoint, form: None, authorization: None })
             }
-            Step::Requesting { device_authorization, .. } => Some(client.device_authorization(device_authorization)),
+            Step::Requesting(server) => Some(client.device_authorization(&server.device_authorization)),
             Step::Waiting(waiting) => {
                 let due = waiting.next_poll <= now && now < waiting.deadline;
-                due.then(|| client.device_token(&waiting.token_endpoint, &waiting.device_code))
+                due.then(|| client.device_token(&waiting.server.token, &waiting.device_code))
             }
         }
     }
@@ -198,10 +193,10 @@ impl Login {
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => Outcome::GoesOn,
             Step::Discovering(place) => self.discovered(place, reply, client, now, rng),
-            Step::Requesting { device_authorization, rest } => {
+            Step::Requesting(server) => {
                 let read = reply.and_then(|response| DeviceAuthorization::read(&response, &client.profile));
                 match read {
-                    Ok(answer) => self.show(answer, device_authorization, rest, asked_at, now),
+                    Ok(answer) => self.show(answer, *server, asked_at, now),
                     Err(failure) => self.fail(&failure, now, rng),
                 }
             }
@@ -228,17 +223,12 @@ impl Login {
         let places = Endpoint::parse(issuer).map_or(0, |issuer| metadata::well_known(&issuer).len());
         let unusable = match metadata::read(&response, issuer) {
             Ok(found) => {
-                let endpoints = client.endpoints.clone().or(found);
-                match (endpoints.device_authorization.clone(), &endpoints.token) {
-                    (Some(device_authorization), Some(_)) => {
-                        self.step = Step::Requesting { device_authorization, rest: endpoints };
-                        return Outcome::GoesOn;
-                    }
-                    _ => {
-                        "the server's metadata names no device authorization endpoint; it may not offer the device \
-                          grant, or device_authorization_endpoint has to be configured"
-                    }
+                if let Some(server) = client.endpoints.clone().or(found).complete() {
+                    self.step = Step::Requesting(Box::new(server));
+                    return Outcome::GoesOn;
                 }
+                "the server's metadata names no device authorization endpoint; it may not offer the device grant, or \
+                 device_authorization_endpoint has to be configured"
             }
             Err(_) if place + 1 < places => {
                 self.step = Step::Discovering(place + 1);
@@ -255,14 +245,7 @@ impl Login {
         Outcome::Over(None)
     }
 
-    fn show(
-        &mut self,
-        answer: DeviceAuthorization,
-        device_authorization: Endpoint,
-        endpoints: Endpoints,
-        asked_at: Instant,
-        now: Instant,
-    ) -> Outcome {
+    fn show(&mut self, answer: DeviceAuthorization, server: Server, asked_at: Instant, now: Instant) -> Outcome {
         let deadline = asked_at + answer.expires_in;
         self.backoff.reset();
         self.step = Step::Waiting(Box::new(Waiting {
@@ -275,8 +258,7 @@ impl Login {
                 interval: answer.interval,
                 qr_code: answer.qr_code,
             }),
-            token_endpoint: endpoints.token.clone().unwrap_or(device_authorization),
-            endpoints,
+            server,
             interval: answer.interval,
             next_poll: now + answer.interval + MARGIN,
             deadline,
@@ -300,8 +282,7 @@ impl Login {
         let failure = match reply {
             Ok(got) => {
                 self.lapses = 0;
-                let Waiting { token_endpoint, endpoints, .. } = *waiting;
-                return Outcome::Granted(Box::new(Grant::new(client, &endpoints, token_endpoint, got, asked_at)));
+                return Outcome::Granted(Box::new(Grant::new(client, waiting.server, got, asked_at)));
             }
             Err(failure) => failure,
         };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::Reason;
 use crate::{
     oauth::{
-        client::{Client, Endpoints, TokenType},
+        client::{Client, Server, TokenType},
         exchange::{Endpoint, Request},
         token::TokenResponse,
     },
@@ -70,18 +70,12 @@ pub(super) struct Grant {
 impl Grant {
     /// The grant that a successful login brings. `asked_at` is when the request went out: lifetimes count from there,
     /// so that the way back is never added to them.
-    pub fn new(
-        client: &Client,
-        endpoints: &Endpoints,
-        token_endpoint: Endpoint,
-        got: TokenResponse,
-        asked_at: Instant,
-    ) -> Self {
+    pub fn new(client: &Client, server: Server, got: TokenResponse, asked_at: Instant) -> Self {
         Self {
             issuer: client.issuer.clone(),
             client_id: client.client_id.clone(),
-            token_endpoint,
-            revocation_endpoint: endpoints.revocation.clone(),
+            token_endpoint: server.token,
+            revocation_endpoint: server.revocation,
             access_token: got.access_token,
             refresh_token: got.refresh_token,
             id_token: got.id_token,

@@ -94,8 +94,9 @@ impl Session {
         self.token.as_ref()
     }
 
+    /// Why there is no grant; a first grant that is on its way to disk is one already.
     pub fn reason(&self) -> Option<Reason> {
-        self.grant.is_none().then_some(self.reason)
+        (self.grant.is_none() && !self.is_busy()).then_some(self.reason)
     }
 
     pub fn trouble(&self) -> Option<&Trouble> {
@@ -108,6 +109,14 @@ impl Session {
 
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The generation of [`Session::durable_grant`].
+    pub fn durable_generation(&self) -> u64 {
+        match &self.step {
+            Step::Storing(_, fresh) => self.generation_of(fresh),
+            _ => self.generation,
+        }
     }
 
     pub fn refreshable(&self) -> bool {
@@ -142,7 +151,9 @@ impl Session {
 
     /// The state, as far as this part alone decides it.
     pub fn state(&self, unsaved: bool, now: Instant) -> State {
-        let Some(token) = self.token.as_ref().filter(|_| self.grant.is_some()) else { return State::SignedOut };
+        let Some(token) = &self.token else {
+            return if self.is_busy() { State::Refreshing } else { State::SignedOut };
+        };
         let valid = token.is_valid(now);
         match &self.trouble {
             Some(Trouble { fault: Fault::Configuration, .. }) => State::Misconfigured,
@@ -220,7 +231,7 @@ impl Session {
             Err(failure) => {
                 self.step = Step::Resting;
                 self.attempts += 1;
-                self.fail(failure, now, rng);
+                self.fail(&failure, now, rng);
                 ledger.want();
             }
         }
@@ -295,10 +306,7 @@ impl Session {
 
     fn publish(&mut self, fresh: Grant, margin: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) {
         self.attempts += 1;
-        let same = self.grant.as_ref().is_some_and(|old| old.access_token.same_as(&fresh.access_token));
-        if !same {
-            self.generation += 1;
-        }
+        self.generation = self.generation_of(&fresh);
         self.token = Some(Arc::new(fresh.token()));
         self.grant = Some(fresh);
         self.trouble = None;
@@ -307,6 +315,11 @@ impl Session {
         let lifetime = self.grant.as_ref().and_then(|grant| grant.lifetime);
         self.not_before = now + lifetime.map_or(FLOOR, |lifetime| (lifetime / 2).clamp(SHORTEST_FLOOR, FLOOR));
         self.schedule(margin, now, rng);
+    }
+
+    fn generation_of(&self, fresh: &Grant) -> u64 {
+        let same = self.grant.as_ref().is_some_and(|old| old.access_token.same_as(&fresh.access_token));
+        self.generation + u64::from(!same)
     }
 
     /// Plans the next refresh: a margin before the end, and up to another margin earlier by chance, so that boxes that
@@ -329,9 +342,9 @@ impl Session {
         self.due = Some(due.max(now).max(self.not_before));
     }
 
-    fn fail(&mut self, failure: Failure, now: Instant, rng: &mut fastrand::Rng) {
+    fn fail(&mut self, failure: &Failure, now: Instant, rng: &mut fastrand::Rng) {
         let text = failure.to_string();
-        let pause = match &failure {
+        let pause = match failure {
             Failure::Refused(refusal) => match self.judge(refusal, now) {
                 Verdict::Dead(reason) => {
                     self.trouble = Some(Trouble { fault: Fault::Provider, text, retry_at: None });
@@ -353,7 +366,7 @@ impl Session {
             _ => self.backoff.pause(FIRST_RETRY, LAST_RETRY, rng),
         };
         let pause = pause.max(failure.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        let fault = match &failure {
+        let fault = match failure {
             Failure::Refused(refusal) if is_operators(&refusal.error) => Fault::Configuration,
             Failure::Refused(_) => Fault::Provider,
             _ => Fault::Unreachable,

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Reply, story,
+    Error, General, Reply, story,
     waiting::{Awaited, Moment, Waiting},
 };
 use crate::{
@@ -74,7 +74,7 @@ impl Handle {
     /// Lets a refresh in flight finish and be saved, and ends the task.
     pub async fn stop(&self) {
         self.stop.cancel();
-        let task = self.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(task) = task {
             let _ = task.await;
         }
@@ -82,7 +82,7 @@ impl Handle {
 
     /// Whether the task ended without having been told to.
     pub fn has_failed(&self) -> bool {
-        let task = self.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         !self.stop.is_cancelled() && task.as_ref().is_some_and(JoinHandle::is_finished)
     }
 }
@@ -91,14 +91,20 @@ impl Handle {
 pub(super) struct Driver {
     name: AccountName,
     machine: Account,
-    provider: Provider,
-    store: Store,
+    world: World,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
     work: JoinSet<Done>,
     views: watch::Sender<Arc<View>>,
-    changed: watch::Sender<u64>,
     waiting: Vec<Waiting>,
+}
+
+/// What all accounts share.
+pub(super) struct World {
+    pub provider: Provider,
+    pub store: Store,
+    pub changed: watch::Sender<u64>,
+    pub general: watch::Receiver<Option<General>>,
 }
 
 /// What a piece of work brought.
@@ -109,13 +115,7 @@ enum Done {
 
 impl Driver {
     /// Starts the task.
-    pub fn start(
-        name: AccountName,
-        machine: Account,
-        provider: Provider,
-        store: Store,
-        changed: watch::Sender<u64>,
-    ) -> Handle {
+    pub fn start(name: AccountName, machine: Account, world: World) -> Handle {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let now = clock::now();
         let first = View { snapshot: machine.snapshot(now.boot), revision: now.wall.0 << 20 };
@@ -124,13 +124,11 @@ impl Driver {
         let driver = Self {
             name,
             machine,
-            provider,
-            store,
+            world,
             commands: receiver,
             stop: stop.clone(),
             work: JoinSet::new(),
             views,
-            changed,
             waiting: Vec::new(),
         };
         let task = tokio::spawn(driver.run());
@@ -139,7 +137,7 @@ impl Driver {
 
     async fn run(mut self) {
         // Whoever watches for failed tasks has to look once this one is gone, however it went.
-        let _announce_end = AnnounceEnd(self.changed.clone());
+        let _announce_end = AnnounceEnd(self.world.changed.clone());
         let mut stopping = false;
         loop {
             self.start_work();
@@ -160,11 +158,11 @@ impl Driver {
 
     fn start_work(&mut self) {
         if let Some((id, request)) = self.machine.poll_request() {
-            let provider = self.provider.clone();
+            let provider = self.world.provider.clone();
             self.work.spawn(async move { Done::Reply(id, provider.send(request).await) });
         }
         if let Some((version, record)) = self.machine.poll_save(clock::now()) {
-            let (store, name) = (self.store.clone(), self.name.clone());
+            let (store, name) = (self.world.store.clone(), self.name.clone());
             self.work.spawn_blocking(move || Done::Saved(version, store.save(&name, &record)));
         }
     }
@@ -230,7 +228,7 @@ impl Driver {
         }
         self.log(&old.snapshot, &snapshot, now);
         self.views.send_replace(Arc::new(View { snapshot, revision: old.revision + 1 }));
-        self.changed.send_modify(|changes| *changes += 1);
+        self.world.changed.send_modify(|changes| *changes += 1);
     }
 
     /// One line for each change of state that a person would want to know of.
@@ -240,11 +238,12 @@ impl Driver {
         if old.state == new.state && old.reason == new.reason && !renewed {
             return;
         }
-        let message = story::sentence(new, now, false);
+        let with_code = self.world.general.borrow().as_ref().is_some_and(|general| general.display.log);
+        let message = story::sentence(account, new, now, with_code);
         match (new.state, new.reason) {
             (State::Refreshing, _) => tracing::debug!(account, state, "{message}"),
             (State::Active, _) if old.state == State::Refreshing && !renewed => {
-                tracing::debug!(account, state, "{message}")
+                tracing::debug!(account, state, "{message}");
             }
             (State::Active | State::Authorizing, _) => tracing::info!(account, state, "{message}"),
             (_, Some(reason)) => tracing::warn!(account, state, reason = reason.as_str(), "{message}"),

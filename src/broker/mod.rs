@@ -11,17 +11,18 @@ mod waiting;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
 };
 
 use tokio::sync::{Mutex, oneshot, watch};
 
-use self::driver::{Command, Driver, Handle};
+use self::driver::{Command, Driver, Handle, World};
 pub use self::{driver::View, error::Error};
 use crate::{
     account::{Account, AccountName, Answer, Need, Prompt, Reason, Token},
-    config::{AccountSettings, Action, ConfigError, Rule, Settings},
+    config::{AccountSettings, Action, ConfigError, Display, Rule, Settings},
     platform::{
         clock,
         peer::Caller,
@@ -41,7 +42,19 @@ pub struct Broker {
     /// One client for all accounts without certificates of their own.
     provider: Provider,
     changed: watch::Sender<u64>,
+    general: watch::Sender<Option<General>>,
     reloading: Mutex<()>,
+}
+
+/// The settings in force that belong to no account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct General {
+    /// The file that a reload reads again.
+    pub path: PathBuf,
+    /// How much is logged.
+    pub log: tracing::Level,
+    /// Where a pending code is shown.
+    pub display: Display,
 }
 
 type Accounts = BTreeMap<AccountName, Arc<Entry>>;
@@ -104,6 +117,7 @@ impl Broker {
             own_uid: Caller::ourselves().uid,
             provider: Provider::default(),
             changed: watch::Sender::new(0),
+            general: watch::Sender::new(None),
             reloading: Mutex::default(),
         }
     }
@@ -112,6 +126,8 @@ impl Broker {
     /// An account whose client changed is stopped after its refresh in flight, and started from its record.
     pub async fn apply(&self, settings: &Settings) {
         let _one_at_a_time = self.reloading.lock().await;
+        let Settings { ref path, log, display, .. } = *settings;
+        self.general.send_replace(Some(General { path: path.clone(), log, display }));
         let old = self.all();
         let mut new = Accounts::new();
         for (name, settings) in &settings.accounts {
@@ -127,7 +143,7 @@ impl Broker {
             };
             new.insert(name.clone(), Arc::new(Entry { settings: settings.clone(), handle }));
         }
-        *self.accounts.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(new);
+        *self.accounts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(new);
         for (name, entry) in old.iter() {
             if !settings.accounts.contains_key(name) {
                 entry.handle.stop().await;
@@ -136,21 +152,34 @@ impl Broker {
         self.changed.send_modify(|changes| *changes += 1);
     }
 
-    /// Reads the configuration at `path` again and puts it into force, or changes nothing and says what is wrong.
-    pub async fn reload(
-        &self,
-        caller: &Caller,
-        path: &std::path::Path,
-    ) -> Result<Result<Settings, ConfigError>, Error> {
-        if caller.uid != 0 && caller.uid != self.own_uid {
+    /// Reads the configuration again and puts it into force, or changes nothing and says what is wrong. Returns the
+    /// accounts there are then.
+    pub async fn reload(&self, caller: &Caller) -> Result<Result<Vec<AccountName>, ConfigError>, Error> {
+        if !self.may_manage_daemon(caller) {
             return Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Manage });
         }
-        let settings = match Settings::load(path) {
-            Ok(settings) => settings,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.apply(&settings).await;
-        Ok(Ok(settings))
+        let path = self.general.borrow().as_ref().map(|general| general.path.clone()).unwrap_or_default();
+        match Settings::load(&path) {
+            Ok(settings) => {
+                self.apply(&settings).await;
+                tracing::info!(accounts = settings.accounts.len(), "the configuration was read again");
+                Ok(Ok(settings.accounts.into_keys().collect()))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new configuration is not used, the old one stays in force");
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// The settings in force that belong to no account; `None` before the first [`Broker::apply`].
+    pub fn general(&self) -> watch::Receiver<Option<General>> {
+        self.general.subscribe()
+    }
+
+    /// Every account by name, for what is shown to the owner of the machine.
+    pub fn views(&self) -> Vec<(AccountName, Arc<View>)> {
+        self.all().iter().map(|(name, entry)| (name.clone(), entry.handle.view())).collect()
     }
 
     /// Whether the caller may change the daemon as a whole.
@@ -308,11 +337,13 @@ impl Broker {
         let now = clock::now();
         let (client, boot_id) = (settings.client.clone(), self.boot_id.clone());
         let machine = Account::new(client, settings.schedule, record, boot_id, driver::seed(), now);
-        Driver::start(name.clone(), machine, provider, self.store.clone(), self.changed.clone())
+        let world =
+            World { provider, store: self.store.clone(), changed: self.changed.clone(), general: self.general() };
+        Driver::start(name.clone(), machine, world)
     }
 
     fn all(&self) -> Arc<Accounts> {
-        self.accounts.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        self.accounts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn allows(&self, rules: &[Rule], caller: &Caller, action: Action) -> bool {
@@ -360,7 +391,12 @@ impl Broker {
 impl Sight {
     /// The one sentence that says how the account is and what to do.
     pub fn sentence(&self) -> String {
-        story::sentence(&self.view.snapshot, self.now, self.may_see_prompt)
+        self.told(self.may_see_prompt)
+    }
+
+    /// The same, with the code or without it.
+    pub fn told(&self, with_code: bool) -> String {
+        story::sentence(self.name.as_str(), &self.view.snapshot, self.now, with_code)
     }
 
     /// Why it is signed out, when it is.

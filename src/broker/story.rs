@@ -1,15 +1,16 @@
 //! An account in plain words: the one place where sentences for people are made, so that `systemctl status`, the
 //! command line, HTTP and D-Bus tell the same story.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use super::View;
 use crate::{
-    account::{Reason, Snapshot, State},
+    account::{AccountName, Reason, Snapshot, State},
     time::{Instant, Now},
 };
 
 /// How the account is and what to do, in one sentence without a full stop.
-pub fn sentence(snapshot: &Snapshot, now: Now, with_code: bool) -> String {
+pub fn sentence(account: &str, snapshot: &Snapshot, now: Now, with_code: bool) -> String {
     let trouble = snapshot.trouble.as_deref();
     let cause = trouble.map(|trouble| trouble.text.as_str()).unwrap_or_default();
     let valid = snapshot.valid_token(now.boot).is_some();
@@ -25,12 +26,42 @@ pub fn sentence(snapshot: &Snapshot, now: Now, with_code: bool) -> String {
         State::SignedOut => {
             let why = snapshot.reason.map_or("nobody is signed in", why_signed_out);
             let detail = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
-            format!("{why}{detail}; run: bearerd login")
+            format!("{why}{detail}; run: bearerd login {account}")
         }
         State::Misconfigured if valid => {
             format!("{}, but {cause}; correct the configuration and reload", signed_in(snapshot, now))
         }
         State::Misconfigured => format!("{cause}; correct the configuration and reload"),
+    }
+}
+
+/// All accounts in one sentence: the one that needs somebody most, and how many others do.
+pub fn overview(views: &[(AccountName, Arc<View>)], now: Now, with_code: bool) -> String {
+    let Some((name, view)) = views.iter().max_by_key(|(_, view)| urgency(view.snapshot.state)) else {
+        return "no account is configured; see bearerd.toml(5)".to_owned();
+    };
+    let sentence = sentence(name.as_str(), &view.snapshot, now, with_code);
+    let needy = |view: &&(AccountName, Arc<View>)| urgency(view.1.snapshot.state) > urgency(State::Refreshing);
+    match (views.iter().filter(needy).count(), views.len()) {
+        (0, 2..) => format!("{} accounts, all signed in; {name}: {sentence}", views.len()),
+        (2.., _) => format!(
+            "{name}: {sentence}; {} more need attention, see bearerd status",
+            views.iter().filter(needy).count() - 1
+        ),
+        _ => format!("{name}: {sentence}"),
+    }
+}
+
+/// How much an account needs somebody: first what a person can do something about now.
+fn urgency(state: State) -> u8 {
+    match state {
+        State::Active => 0,
+        State::Refreshing => 1,
+        State::Degraded => 2,
+        State::Stale => 3,
+        State::SignedOut => 4,
+        State::Misconfigured => 5,
+        State::Authorizing => 6,
     }
 }
 

@@ -43,6 +43,17 @@ pub struct Endpoints {
     pub revocation: Option<Endpoint>,
 }
 
+/// A server of which everything that a login needs is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// RFC 8628 §3.1.
+    pub device_authorization: Endpoint,
+    /// RFC 6749 §3.2.
+    pub token: Endpoint,
+    /// RFC 7009.
+    pub revocation: Option<Endpoint>,
+}
+
 /// Parameters that a configuration adds to the requests of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExtraParameters {
@@ -72,6 +83,12 @@ impl Endpoints {
             token: self.token.or(others.token),
             revocation: self.revocation.or(others.revocation),
         }
+    }
+
+    /// The server, if what a login needs is known.
+    pub fn complete(self) -> Option<Server> {
+        let (device_authorization, token) = (self.device_authorization?, self.token?);
+        Some(Server { device_authorization, token, revocation: self.revocation })
     }
 }
 

@@ -4,5 +4,6 @@ pub mod clock;
 pub mod journal;
 pub mod peer;
 pub mod provider;
+pub mod socket;
 pub mod store;
 pub mod systemd;

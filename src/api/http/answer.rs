@@ -1,0 +1,241 @@
+//! Answers: the JSON of accounts, tokens, prompts and errors.
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::request::Kind;
+use crate::{
+    account::{AccountName, Prompt},
+    api::problem,
+    broker::{Error, Sight, TokenAnswer},
+    platform::clock,
+    qr,
+};
+
+/// What goes back.
+pub type Answer = Response<Full<Bytes>>;
+
+/// RFC 6749 §5.1, and nothing nested, so that any OAuth client can read it.
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<&'a str>,
+}
+
+/// A token.
+pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
+    let token = &answer.token;
+    if kind == Kind::Text {
+        return secret(body(StatusCode::OK, kind.media_type(), token.secret.expose().to_owned()));
+    }
+    let json = serde_json::to_string(&TokenBody {
+        access_token: token.secret.expose(),
+        token_type: "Bearer",
+        expires_in: answer.expires_in,
+        scope: &token.scope,
+        expires_at: answer.expires_at,
+        account: answer.account.as_str(),
+        id_token: token.id_token.as_ref().map(crate::secret::Secret::expose),
+    });
+    secret(body(StatusCode::OK, kind.media_type(), json.unwrap_or_default()))
+}
+
+/// One account with its revision as `ETag`.
+pub fn account(sight: &Sight) -> Answer {
+    let mut answer = secret(json_body(StatusCode::OK, &account_json(sight)));
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", sight.view.revision)) {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    answer
+}
+
+/// All accounts that the caller may see.
+pub fn accounts(sights: &[Sight]) -> Answer {
+    secret(json_body(StatusCode::OK, &json!({ "accounts": sights.iter().map(account_json).collect::<Vec<_>>() })))
+}
+
+/// A prompt in the kind that the client asked for; `None` where that kind cannot be made.
+pub fn prompt(status: StatusCode, account: &AccountName, prompt: &Prompt, kind: Kind) -> Option<Answer> {
+    let link = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
+    let content = match kind {
+        Kind::Json => prompt_json(account, prompt).to_string().into_bytes(),
+        Kind::Text => prompt_text(prompt, link).into_bytes(),
+        Kind::Svg => qr::svg(link)?.into_bytes(),
+        Kind::Png => {
+            let data = prompt.qr_code.as_deref()?.strip_prefix("data:image/png;base64,")?;
+            BASE64_STANDARD.decode(data).ok()?
+        }
+    };
+    Some(secret(body(status, kind.media_type(), content)))
+}
+
+/// An error, as RFC 9457 has it with RFC 6749's members.
+pub fn error(error: &Error) -> Answer {
+    let names = problem::names(error);
+    let mut members = problem_json(names.status, names.error, &error.to_string());
+    if let Some(account) = account_of(error) {
+        members["account"] = account.as_str().into();
+    }
+    match error {
+        Error::LoginRequired { reason: Some(reason), .. } => members["reason"] = reason.as_str().into(),
+        Error::LoginPending { account, prompt: Some(prompt) } => members["prompt"] = prompt_json(account, prompt),
+        Error::InvalidOption { parameter, .. } => members["parameter"] = parameter.as_str().into(),
+        Error::NotAuthorized { caller, .. } => {
+            (members["uid"], members["gid"]) = (caller.uid.into(), caller.gid.into());
+        }
+        _ => {}
+    }
+    let mut answer = secret(problem_body(names.status, &members));
+    if let Some(pause) = problem::retry_after(error) {
+        answer.headers_mut().insert(RETRY_AFTER, pause.as_secs().max(1).into());
+    }
+    answer
+}
+
+/// An error that has nothing to do with an account.
+pub fn plain_error(status: StatusCode, error: &str, text: &str) -> Answer {
+    problem_body(status, &problem_json(status, error, text))
+}
+
+/// A method that this path does not have.
+pub fn method_not_allowed(allowed: &'static str) -> Answer {
+    let text = format!("this path answers {allowed} alone");
+    let mut answer = plain_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &text);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// A JSON document.
+pub fn json_body(status: StatusCode, value: &Value) -> Answer {
+    body(status, Kind::Json.media_type(), value.to_string())
+}
+
+/// A status alone.
+pub fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn account_json(sight: &Sight) -> Value {
+    let (snapshot, now) = (&sight.view.snapshot, sight.now);
+    let token = snapshot.token.as_ref();
+    let mut members = json!({
+        "account": sight.name.as_str(),
+        "state": snapshot.state.as_str(),
+        "message": sight.sentence(),
+        "issuer": sight.issuer,
+        "refresh_token": snapshot.refreshable,
+        "protection": "none",
+    });
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            members[name] = value;
+        }
+    };
+    let end = token.and_then(|token| token.expires);
+    set("reason", snapshot.reason.map(|reason| reason.as_str().into()));
+    set("expires_in", end.map(|end| now.boot.until(end).as_secs().into()));
+    set("expires_at", end.map(|end| now.wall_at(end).0.into()));
+    set("scope", token.map(|token| token.scope.as_str().into()));
+    set("refresh_in", snapshot.refresh_at.map(|at| now.boot.until(at).as_secs().into()));
+    set("refresh_at", snapshot.refresh_at.map(|at| now.wall_at(at).0.into()));
+    set("missing_scope", snapshot.missing_scope.as_deref().map(Value::from));
+    set(
+        "last_error",
+        snapshot.trouble.as_ref().map(|trouble| {
+            let mut error = json!({ "error": problem::fault(trouble.fault), "error_description": trouble.text });
+            if let Some(at) = trouble.retry_at {
+                error["retry_in"] = now.boot.until(at).as_secs().into();
+            }
+            error
+        }),
+    );
+    let prompt = snapshot.prompt.as_ref().filter(|_| sight.may_see_prompt);
+    set("prompt", prompt.map(|prompt: &Arc<Prompt>| prompt_json(&sight.name, prompt)));
+    members
+}
+
+fn prompt_json(account: &AccountName, prompt: &Prompt) -> Value {
+    let now = clock::now();
+    let link = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
+    let drawn = || qr::svg(link).map(|svg| format!("data:image/svg+xml;base64,{}", BASE64_STANDARD.encode(svg)));
+    let mut members = json!({
+        "account": account.as_str(),
+        "user_code": prompt.user_code,
+        "verification_uri": prompt.verification_uri,
+        "expires_in": now.boot.until(prompt.expires).as_secs(),
+        "expires_at": now.wall_at(prompt.expires).0,
+        "interval": prompt.interval.as_secs(),
+        "qr_code": prompt.qr_code.clone().or_else(drawn),
+    });
+    if let Some(complete) = &prompt.verification_uri_complete {
+        members["verification_uri_complete"] = complete.as_str().into();
+    }
+    members
+}
+
+fn prompt_text(prompt: &Prompt, link: &str) -> String {
+    let code = qr::half_blocks(link).map(|lines| lines.join("\n")).unwrap_or_default();
+    format!("Open  {}\nEnter {}\n\n{code}\n", prompt.verification_uri, prompt.user_code)
+}
+
+fn problem_json(status: StatusCode, error: &str, text: &str) -> Value {
+    json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "error": error,
+        "error_description": text,
+    })
+}
+
+fn problem_body(status: StatusCode, members: &Value) -> Answer {
+    body(status, "application/problem+json", members.to_string())
+}
+
+fn account_of(error: &Error) -> Option<&AccountName> {
+    match error {
+        Error::LoginRequired { account, .. }
+        | Error::LoginPending { account, .. }
+        | Error::InsufficientScope { account }
+        | Error::ProviderUnreachable { account, .. }
+        | Error::ProviderError { account, .. }
+        | Error::Configuration { account, .. }
+        | Error::Storage { account, .. }
+        | Error::Timeout { account } => Some(account),
+        Error::NotAuthorized { .. } | Error::NoSuchAccount { .. } | Error::InvalidOption { .. } => None,
+    }
+}
+
+fn body(status: StatusCode, media_type: &'static str, content: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(content.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// Marks an answer that may carry a token or a code.
+fn secret(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,153 @@
+//! From a request to its answer.
+
+use hyper::{Method, Request, StatusCode, header::HeaderMap};
+use serde_json::json;
+
+use super::{
+    answer::{self, Answer},
+    guard,
+    request::{self, Kind},
+};
+use crate::{
+    broker::{Broker, Error},
+    platform::peer::Caller,
+};
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route<'a> {
+    Token(Option<&'a str>),
+    Accounts,
+    Account(&'a str),
+    Login(&'a str),
+    Logout(&'a str),
+    Refresh(&'a str),
+    Reload,
+    Health,
+}
+
+/// Answers one request of a caller that has been identified.
+pub async fn answer<B>(broker: &Broker, caller: &Caller, request: &Request<B>) -> Answer {
+    if let Some(objection) = guard::objection(request.headers()) {
+        return answer::plain_error(StatusCode::FORBIDDEN, "not_authorized", objection);
+    }
+    let Some(route) = Route::parse(request.uri().path()) else {
+        let text = "there is nothing at this path; see the API's description for what there is";
+        return answer::plain_error(StatusCode::NOT_FOUND, "not_found", text);
+    };
+    // A GET answers HEAD too; hyper leaves the body out.
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    if !route.allowed().split(", ").any(|allowed| allowed == method.as_str()) {
+        return answer::method_not_allowed(route.allowed());
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let answered = obey(broker, caller, route, method, query, request.headers()).await;
+    answered.unwrap_or_else(|error| answer::error(&error))
+}
+
+async fn obey(
+    broker: &Broker,
+    caller: &Caller,
+    route: Route<'_>,
+    method: &Method,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Answer, Error> {
+    if !matches!(route, Route::Token(_)) {
+        request::no_parameters(query)?;
+    }
+    Ok(match (route, method.as_str()) {
+        (Route::Token(name), _) => {
+            let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
+            let asked = request::token_request(query)?;
+            answer::token(&broker.token(caller, name, &asked).await?, kind)
+        }
+        (Route::Accounts, _) => answer::accounts(&broker.list(caller)),
+        (Route::Account(name), _) => look(broker, caller, name, headers).await?,
+        (Route::Login(name), "POST") => {
+            let (account, prompt) = broker.login(caller, Some(name)).await?;
+            let kind = request::kind(headers, &PROMPT_KINDS);
+            let shown = kind.and_then(|kind| answer::prompt(StatusCode::ACCEPTED, &account, &prompt, kind));
+            shown.unwrap_or_else(not_acceptable)
+        }
+        (Route::Login(name), "DELETE") => {
+            broker.cancel_login(caller, Some(name)).await?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        (Route::Login(name), _) => match broker.prompt(caller, Some(name))? {
+            (_, None) => {
+                let text = "no login is running; POST to this path starts one";
+                answer::plain_error(StatusCode::NOT_FOUND, "not_found", text)
+            }
+            (account, Some(prompt)) => {
+                let kind = request::kind(headers, &PROMPT_KINDS);
+                let shown = kind.and_then(|kind| answer::prompt(StatusCode::OK, &account, &prompt, kind));
+                shown.unwrap_or_else(not_acceptable)
+            }
+        },
+        (Route::Logout(name), _) => {
+            broker.logout(caller, Some(name)).await?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        (Route::Refresh(name), _) => answer::account(&broker.refresh(caller, Some(name)).await?),
+        (Route::Reload, _) => match broker.reload(caller).await? {
+            Ok(accounts) => {
+                let names: Vec<_> = accounts.iter().map(ToString::to_string).collect();
+                answer::json_body(StatusCode::OK, &json!({ "accounts": names }))
+            }
+            Err(error) => answer::plain_error(StatusCode::UNPROCESSABLE_ENTITY, "configuration", &error.to_string()),
+        },
+        (Route::Health, _) => {
+            answer::json_body(StatusCode::OK, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+        }
+    })
+}
+
+/// One account, at once or as soon as it is not any more as the client knows it.
+async fn look(broker: &Broker, caller: &Caller, name: &str, headers: &HeaderMap) -> Result<Answer, Error> {
+    let known = request::known_revision(headers);
+    let sight = match (known, request::preferred_wait(headers)) {
+        (Some(revision), Some(patience)) => broker.look_after(caller, name, revision, patience).await?,
+        _ => broker.look(caller, Some(name))?,
+    };
+    let mut answer = answer::account(&sight);
+    if known == Some(sight.view.revision) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        *answer.body_mut() = http_body_util::Full::default();
+    }
+    Ok(answer)
+}
+
+fn not_acceptable() -> Answer {
+    let text = "none of the kinds in the Accept header can be had here";
+    answer::plain_error(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text)
+}
+
+impl<'a> Route<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix("/v1/")?.split('/').collect();
+        match segments[..] {
+            ["token"] => Some(Self::Token(None)),
+            ["health"] => Some(Self::Health),
+            ["reload"] => Some(Self::Reload),
+            ["accounts"] => Some(Self::Accounts),
+            ["accounts", name] => Some(Self::Account(name)),
+            ["accounts", name, "token"] => Some(Self::Token(Some(name))),
+            ["accounts", name, "login"] => Some(Self::Login(name)),
+            ["accounts", name, "logout"] => Some(Self::Logout(name)),
+            ["accounts", name, "refresh"] => Some(Self::Refresh(name)),
+            _ => None,
+        }
+    }
+
+    /// The methods it answers, as the `Allow` header lists them.
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::Token(_) | Self::Accounts | Self::Account(_) | Self::Health => "GET, HEAD",
+            Self::Login(_) => "GET, HEAD, POST, DELETE",
+            Self::Logout(_) | Self::Refresh(_) | Self::Reload => "POST",
+        }
+    }
+}
+
+const PROMPT_KINDS: [Kind; 4] = [Kind::Json, Kind::Text, Kind::Svg, Kind::Png];
