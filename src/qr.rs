@@ -14,7 +14,7 @@ pub fn half_blocks(text: &str) -> Option<Vec<String>> {
     };
     let side = width + 2 * QUIET;
     let line = |y: usize| {
-        let block = |x: usize| match (light(x, y), y + 1 < side && light(x, y + 1)) {
+        let block = |x: usize| match (light(x, y), light(x, y + 1)) {
             (true, true) => '█',
             (true, false) => '▀',
             (false, true) => '▄',

@@ -1,0 +1,35 @@
+# make demo    see it work: a server of ours, a sign-in, a token, a refresh
+# make test    install what the tests need, and run everything
+# make check   what .ci/run runs before the tests: format, lints, documentation, units
+# make build   the program, in target/release
+# make install DESTDIR= PREFIX=/usr
+# make install puts the built program, units, bus files and documents in place.
+
+CARGO ?= cargo
+# systemd-analyze counts in tenths.
+EXPOSURE = 12
+
+.PHONY: build demo test check deny units
+
+build:
+	$(CARGO) build --release --locked
+
+demo: build
+	$(CARGO) run --release --locked --quiet --example demo
+
+test:
+	sh tests/prepare.sh
+	$(CARGO) test --locked
+
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+deny:
+	cargo deny --locked check licenses bans sources
+
+units:
+	sh tests/units.sh $(EXPOSURE)
+
+include systemd/install.mk
