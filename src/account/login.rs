@@ -61,7 +61,7 @@ struct Waiting {
     /// Polls in a row that brought no OAuth answer: each doubles the pause (RFC 8628 §3.5).
     stumbles: u32,
     server_errors: u32,
-    /// The last poll may have been acted on without our having the answer.
+    /// A poll since the server last called the code pending may have been acted on without our having the answer.
     lost_reply: bool,
 }
 
@@ -308,8 +308,14 @@ impl Login {
         let asked_pause = failure.retry_after().unwrap_or_default();
         let pause = match &failure {
             Failure::Refused(refusal) => match &refusal.error {
-                E::AuthorizationPending => waiting.keep_pace(),
-                E::SlowDown => waiting.slow_down(refusal.interval),
+                E::AuthorizationPending => {
+                    waiting.lost_reply = false;
+                    waiting.keep_pace()
+                }
+                E::SlowDown => {
+                    waiting.lost_reply = false;
+                    waiting.slow_down(refusal.interval)
+                }
                 E::ServerError if waiting.server_errors + 1 >= SERVER_ERRORS => {
                     return self.over(Reason::CodeExpired, &failure, now, rng);
                 }
@@ -332,7 +338,7 @@ impl Login {
             Failure::Busy { status: 429, .. } => waiting.slow_down(None),
             _ => waiting.stumble(),
         };
-        waiting.lost_reply = failure.is_ambiguous();
+        waiting.lost_reply |= failure.is_ambiguous();
         waiting.next_poll = now + pause.max(asked_pause) + MARGIN;
         self.step = Step::Waiting(waiting);
         Outcome::GoesOn
