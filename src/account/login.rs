@@ -303,7 +303,7 @@ impl Login {
                 let Waiting { token_endpoint, endpoints, .. } = *waiting;
                 return Outcome::Granted(Box::new(Grant::new(client, &endpoints, token_endpoint, got, asked_at)));
             }
-            Err(failure) => failure,
+            Err(failure) => failure.without(&[&waiting.device_code]),
         };
         let asked_pause = failure.retry_after().unwrap_or_default();
         let pause = match &failure {
