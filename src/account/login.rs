@@ -244,11 +244,11 @@ impl Login {
                 self.step = Step::Discovering(place + 1);
                 return Outcome::GoesOn;
             }
-            Err(_) if response.status >= 500 => {
-                let busy = Failure::Busy { status: response.status, retry_after: response.retry_after };
-                return self.fail(&busy, now, rng);
-            }
-            Err(metadata::Unusable(why)) => why,
+            Err(metadata::Unusable(why)) => match Failure::check(&response, &client.profile.error_aliases) {
+                // An outage or a captive portal is nobody's misconfiguration; a 404 is an answer.
+                Err(failure) if response.status != 404 => return self.fail(&failure, now, rng),
+                _ => why,
+            },
         };
         self.close_gate(OPERATOR_RETRY, now);
         self.trouble = Some(Trouble { fault: Fault::Configuration, text: unusable.into(), retry_at: None });
