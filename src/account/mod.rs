@@ -250,7 +250,10 @@ impl Account {
     pub fn handle_need(&mut self, need: &Need, now: Now) {
         match self.snapshot(now.boot).answer(need, now.boot) {
             Answer::AwaitRefresh => self.session.hurry(now.boot),
-            Answer::LoginRequired if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) => {
+            // A refused client is tried again as well, once the gate opens: the server may have been mended.
+            Answer::LoginRequired | Answer::Configuration
+                if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) =>
+            {
                 self.login.begin(&self.client, true);
             }
             _ => {}
