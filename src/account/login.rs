@@ -82,7 +82,7 @@ impl Login {
 
     /// Begins a login unless one is running, which is then joined. Asked for by hand, it also takes over an
     /// unattended one.
-    pub fn begin(&mut self, client: &Client, unattended: bool) {
+    pub fn begin(&mut self, client: &Client, unattended: bool, now: Instant) {
         if !unattended {
             (self.unattended, self.lapses) = (false, 0);
         }
@@ -92,10 +92,15 @@ impl Login {
         self.unattended = unattended;
         self.trouble = None;
         let known = client.endpoints.clone();
-        self.step = match (known.device_authorization.clone(), &known.token, &client.issuer) {
-            (Some(device_authorization), Some(_), _) => Step::Requesting { device_authorization, rest: known },
-            _ => Step::Discovering(0),
-        };
+        match (known.device_authorization.clone(), &known.token) {
+            (Some(device_authorization), Some(_)) => {
+                self.step = Step::Requesting { device_authorization, rest: known };
+            }
+            _ if places(client).is_empty() => {
+                self.misconfigured("neither an issuer nor the device authorization and token endpoints are given", now);
+            }
+            _ => self.step = Step::Discovering(0),
+        }
     }
 
     /// Ends the login, if one is running, and lets none begin by itself for a while: whoever cancels does not want the
@@ -158,8 +163,7 @@ impl Login {
         match &self.step {
             Step::Idle => None,
             Step::Discovering(place) => {
-                let issuer = Endpoint::parse(client.issuer.as_deref()?).ok()?;
-                let endpoint = metadata::well_known(&issuer).into_iter().nth(*place)?;
+                let endpoint = places(client).into_iter().nth(*place)?;
                 Some(Request { endpoint, form: None, authorization: None })
             }
             Step::Requesting { device_authorization, .. } => Some(client.device_authorization(device_authorization)),
@@ -225,7 +229,6 @@ impl Login {
             Err(failure) => return self.fail(&failure, now, rng),
         };
         let issuer = client.issuer.as_deref().unwrap_or_default();
-        let places = Endpoint::parse(issuer).map_or(0, |issuer| metadata::well_known(&issuer).len());
         let unusable = match metadata::read(&response, issuer) {
             Ok(found) => {
                 let endpoints = client.endpoints.clone().or(found);
@@ -240,7 +243,7 @@ impl Login {
                     }
                 }
             }
-            Err(_) if place + 1 < places => {
+            Err(_) if place + 1 < places(client).len() => {
                 self.step = Step::Discovering(place + 1);
                 return Outcome::GoesOn;
             }
@@ -250,8 +253,7 @@ impl Login {
                 _ => why,
             },
         };
-        self.close_gate(OPERATOR_RETRY, now);
-        self.trouble = Some(Trouble { fault: Fault::Configuration, text: unusable.into(), retry_at: None });
+        self.misconfigured(unusable, now);
         Outcome::Over(None)
     }
 
@@ -384,6 +386,12 @@ impl Login {
         Outcome::Over(None)
     }
 
+    /// Only the operator can make a login possible.
+    fn misconfigured(&mut self, why: &str, now: Instant) {
+        self.close_gate(OPERATOR_RETRY, now);
+        self.trouble = Some(Trouble { fault: Fault::Configuration, text: why.into(), retry_at: None });
+    }
+
     fn close_gate(&mut self, pause: Duration, now: Instant) {
         self.gate = now + pause;
     }
@@ -408,6 +416,12 @@ impl Waiting {
         self.stumbles = (self.stumbles + 1).min(16);
         self.interval.saturating_mul(1 << self.stumbles).min(LONGEST_STUMBLE.max(self.interval))
     }
+}
+
+/// Where the metadata of the issuer may be; nowhere without one.
+fn places(client: &Client) -> Vec<Endpoint> {
+    let issuer = client.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
+    issuer.map_or_else(Vec::new, |issuer| metadata::well_known(&issuer))
 }
 
 /// On top of every interval: servers that count whole seconds take an exact interval for an early poll.

@@ -210,7 +210,7 @@ impl Account {
     /// Somebody asks for a login, or joins the one that is running.
     pub fn handle_login(&mut self, now: Instant) {
         self.login.forgive(now);
-        self.login.begin(&self.client, false);
+        self.login.begin(&self.client, false, now);
         self.advance(now);
     }
 
@@ -254,7 +254,7 @@ impl Account {
             Answer::LoginRequired | Answer::Configuration
                 if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) =>
             {
-                self.login.begin(&self.client, true);
+                self.login.begin(&self.client, true, now.boot);
             }
             _ => {}
         }
@@ -331,7 +331,7 @@ impl Account {
             self.ledger.want();
         }
         if self.unattended_login_at().is_some_and(|at| at <= now) {
-            self.login.begin(&self.client, true);
+            self.login.begin(&self.client, true, now);
         }
         self.session.begin(&mut self.ledger, now);
         if self.in_flight.is_some() {
