@@ -389,7 +389,6 @@ impl Account {
     /// Whether a login that nobody asked for by hand makes sense: not after somebody said no.
     fn wants_login(&self) -> bool {
         self.session.reason().is_some_and(|reason| !matches!(reason, Reason::LoggedOut | Reason::Denied))
-            && !self.session.is_busy()
     }
 }
 

@@ -94,8 +94,9 @@ impl Session {
         self.token.as_ref()
     }
 
+    /// Why there is no grant; `None` too while the first one is on its way to disk.
     pub fn reason(&self) -> Option<Reason> {
-        self.grant.is_none().then_some(self.reason)
+        self.durable_grant().is_none().then_some(self.reason)
     }
 
     pub fn trouble(&self) -> Option<&Trouble> {
@@ -142,7 +143,9 @@ impl Session {
 
     /// The state, as far as this part alone decides it.
     pub fn state(&self, unsaved: bool, now: Instant) -> State {
-        let Some(token) = self.token.as_ref().filter(|_| self.grant.is_some()) else { return State::SignedOut };
+        let Some(token) = self.token.as_ref().filter(|_| self.grant.is_some()) else {
+            return if self.is_busy() { State::Refreshing } else { State::SignedOut };
+        };
         let valid = token.is_valid(now);
         match &self.trouble {
             Some(Trouble { fault: Fault::Configuration, .. }) => State::Misconfigured,
