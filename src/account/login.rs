@@ -348,14 +348,10 @@ impl Login {
 
     /// The code is of no use any more, and nobody said no.
     fn lapse(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Reason {
-        let lifetime = match &self.step {
-            Step::Waiting(waiting) => waiting.deadline.since(now).max(SHORTEST_LAPSE),
-            _ => SHORTEST_LAPSE,
-        };
         self.step = Step::Idle;
         if self.unattended {
             // The first lapsed code may be followed by another at once, then the pauses grow.
-            let grown = lifetime.saturating_mul((1 << self.lapses.min(16)) - 1).min(LONGEST_LAPSE);
+            let grown = FIRST_LAPSE.saturating_mul((1 << self.lapses.min(16)) - 1).min(LONGEST_LAPSE);
             self.lapses += 1;
             self.gate = now + grown + super::backoff::between(Duration::ZERO, grown / 10, rng);
         }
@@ -432,5 +428,5 @@ const LONGEST_STUMBLE: Duration = Duration::from_secs(300);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(900);
 const OPERATOR_RETRY: Duration = Duration::from_secs(3600);
-const SHORTEST_LAPSE: Duration = Duration::from_secs(600);
+const FIRST_LAPSE: Duration = Duration::from_secs(600);
 const LONGEST_LAPSE: Duration = Duration::from_secs(6 * 3600);
