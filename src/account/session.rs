@@ -131,9 +131,13 @@ impl Session {
         }
     }
 
-    /// Whether a reply is, or may be, outstanding.
+    /// Whether a reply to a refresh of [`Session::durable_grant`] is, or may be, outstanding.
     pub fn is_interrupted_if_killed_now(&self) -> bool {
-        matches!(self.step, Step::Recording(_) | Step::Refreshing) || (self.lost_replies > 0 && self.grant.is_some())
+        match self.step {
+            Step::Recording(_) | Step::Refreshing => true,
+            Step::Storing(..) => false,
+            Step::Resting => self.lost_replies > 0 && self.grant.is_some(),
+        }
     }
 
     /// Whether a refresh has begun and its result is not published yet.
