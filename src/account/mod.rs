@@ -314,7 +314,7 @@ impl Account {
         Record {
             boot_id: self.boot_id.clone(),
             saved_at: now.wall.0,
-            generation: self.session.generation(),
+            generation: self.session.durable_generation(),
             grant: grant.map(|grant| grant.store(now)),
             refreshing: self.session.is_interrupted_if_killed_now(),
             reason: self.session.reason(),

@@ -111,6 +111,14 @@ impl Session {
         self.generation
     }
 
+    /// [`Session::generation`] as it belongs on disk, together with [`Session::durable_grant`].
+    pub fn durable_generation(&self) -> u64 {
+        match &self.step {
+            Step::Storing(_, fresh) if self.is_another(fresh) => self.generation + 1,
+            _ => self.generation,
+        }
+    }
+
     pub fn refreshable(&self) -> bool {
         self.grant.as_ref().is_some_and(|grant| grant.refresh_token.is_some())
     }
@@ -302,10 +310,7 @@ impl Session {
 
     fn publish(&mut self, fresh: Grant, margin: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) {
         self.attempts += 1;
-        let same = self.grant.as_ref().is_some_and(|old| old.access_token.same_as(&fresh.access_token));
-        if !same {
-            self.generation += 1;
-        }
+        self.generation += u64::from(self.is_another(&fresh));
         self.token = Some(Arc::new(fresh.token()));
         self.grant = Some(fresh);
         self.trouble = None;
@@ -314,6 +319,11 @@ impl Session {
         let lifetime = self.grant.as_ref().and_then(|grant| grant.lifetime);
         self.not_before = now + lifetime.map_or(FLOOR, |lifetime| (lifetime / 2).clamp(SHORTEST_FLOOR, FLOOR));
         self.schedule(margin, now, rng);
+    }
+
+    /// Whether this grant brings a token that is not the published one.
+    fn is_another(&self, fresh: &Grant) -> bool {
+        !self.grant.as_ref().is_some_and(|old| old.access_token.same_as(&fresh.access_token))
     }
 
     /// Plans the next refresh: a margin before the end, and up to another margin earlier by chance, so that boxes that
