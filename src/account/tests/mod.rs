@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Snapshot, State};
+use super::{Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Snapshot, State, record::Grant};
 use crate::{
     oauth::{
         client::{Client, Endpoints, ExtraParameters},
@@ -44,7 +44,7 @@ struct World {
     wall: u64,
     disk: Disk,
     /// What a power cut would leave.
-    durable: Option<String>,
+    durable: Option<Record>,
     /// Every access token that was ever durable.
     kept: HashSet<String>,
     /// The last write failed.
@@ -92,18 +92,18 @@ impl World {
         Self::from_disk(client, Schedule { login, refresh_margin: None }, None, 1)
     }
 
-    fn from_disk(client: Client, schedule: Schedule, durable: Option<String>, seed: u64) -> Self {
+    fn from_disk(client: Client, schedule: Schedule, durable: Option<Record>, seed: u64) -> Self {
         let client = Arc::new(client);
         let (now, wall) = (secs(100), 1_800_000_000);
         let mut world = Self {
-            account: start(&client, schedule, durable.as_deref(), 1, seed, at(now, wall)),
+            account: start(&client, schedule, durable.as_ref(), 1, seed, at(now, wall)),
             client,
             schedule,
             boot: 1,
             now,
             wall,
             disk: Disk::Works,
-            kept: durable.iter().filter_map(|text| access_token(text)).collect(),
+            kept: durable.iter().filter_map(access_token).collect(),
             durable,
             damaged: false,
             writing: None,
@@ -143,7 +143,7 @@ impl World {
     /// The process is killed and starts again at once, with what is on disk.
     fn restart(&mut self) {
         self.account =
-            start(&self.client, self.schedule, self.durable.as_deref(), self.boot, self.writes as u64, self.clock());
+            start(&self.client, self.schedule, self.durable.as_ref(), self.boot, self.writes as u64, self.clock());
         (self.writing, self.out, self.replied) = (None, None, self.now);
         self.settle();
     }
@@ -179,7 +179,7 @@ impl World {
 
     /// What is on disk, as JSON.
     fn on_disk(&self) -> serde_json::Value {
-        self.durable.as_deref().map_or(serde_json::Value::Null, |text| serde_json::from_str(text).expect("a record"))
+        serde_json::to_value(&self.durable).expect("a record")
     }
 
     fn login(&mut self) {
@@ -320,9 +320,8 @@ impl World {
         self.writes += 1;
         self.damaged = !well;
         let result = if well {
-            let text = serde_json::to_string(&record).expect("a record");
-            self.kept.extend(access_token(&text));
-            self.durable = Some(text);
+            self.kept.extend(access_token(&record));
+            self.durable = Some(record);
             Ok(())
         } else {
             Err("no space left on device".to_owned())
@@ -375,8 +374,17 @@ impl Sent {
     }
 }
 
-fn start(client: &Arc<Client>, schedule: Schedule, durable: Option<&str>, boot: u32, seed: u64, now: Now) -> Account {
-    let record = durable.map(|text| serde_json::from_str::<Record>(text).expect("a record"));
+/// A machine from what is on disk, by way of the text that is really there.
+fn start(
+    client: &Arc<Client>,
+    schedule: Schedule,
+    durable: Option<&Record>,
+    boot: u32,
+    seed: u64,
+    now: Now,
+) -> Account {
+    let text = durable.map(|record| serde_json::to_string(record).expect("a record"));
+    let record = text.map(|text| serde_json::from_str(&text).expect("the same record"));
     Account::new(client.clone(), schedule, record, Some(format!("boot-{boot}")), seed, now)
 }
 
@@ -400,9 +408,9 @@ fn client() -> Client {
     }
 }
 
-fn access_token(record: &str) -> Option<String> {
-    let record: serde_json::Value = serde_json::from_str(record).ok()?;
-    record["grant"]["access_token"].as_str().map(str::to_owned)
+fn access_token(record: &Record) -> Option<String> {
+    let grant = Grant::restore(record, None, at(Duration::ZERO, 0))?;
+    Some(grant.access_token.expose().to_owned())
 }
 
 fn at(boot: Duration, wall: u64) -> Now {
