@@ -45,7 +45,7 @@ struct World {
     disk: Disk,
     /// What a power cut would leave.
     durable: Option<Record>,
-    /// Every access token that was ever durable.
+    /// Every access token that was ever durable, or on show because the disk failed.
     kept: HashSet<String>,
     /// The last write failed.
     damaged: bool,
@@ -330,7 +330,7 @@ impl World {
     }
 
     /// What holds after every event of every story.
-    fn check(&self) {
+    fn check(&mut self) {
         let now = self.boot_now();
         let (snapshot, deadline) = (self.account.snapshot(now), self.account.poll_deadline(now));
         assert!(deadline.is_none_or(|at| at > now), "a deadline stays in the past");
@@ -343,7 +343,9 @@ impl World {
         let waits = self.out.is_some() || self.writing.is_some();
         assert!(deadline.is_some() || waits || rests, "stuck in {:?}", snapshot.state);
         if let Some(token) = &snapshot.token {
-            assert!(self.kept.contains(token.secret.expose()) || self.damaged, "a token is on show before it is safe");
+            let token = token.secret.expose().to_owned();
+            assert!(self.damaged || self.kept.contains(&token), "a token is on show before it is safe");
+            self.kept.insert(token);
         }
         assert!(snapshot.state != State::SignedOut || snapshot.reason.is_some(), "signed out without a reason");
     }
