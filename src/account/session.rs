@@ -369,14 +369,15 @@ impl Session {
             }
             _ => self.backoff.pause(FIRST_RETRY, LAST_RETRY, rng),
         };
-        let pause = pause.max(failure.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER));
+        let asked_for = failure.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        let pause = pause.max(asked_for);
         let fault = match &failure {
             Failure::Refused(refusal) if is_operators(&refusal.error) => Fault::Configuration,
             Failure::Refused(_) => Fault::Provider,
             _ => Fault::Unreachable,
         };
         self.due = Some(now + pause);
-        self.not_before = now + pause.min(FLOOR);
+        self.not_before = now + pause.min(FLOOR).max(asked_for);
         self.trouble = Some(Trouble { fault, text, retry_at: self.due });
     }
 
