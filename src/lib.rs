@@ -14,6 +14,7 @@
 //! `docs/architecture.md` says why, and `tests/floors.rs` keeps it so.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 
 pub mod account;
 pub mod api;

@@ -57,7 +57,7 @@ struct Waiting {
     /// Polls in a row that brought no OAuth answer: each doubles the pause (RFC 8628 §3.5).
     stumbles: u32,
     server_errors: u32,
-    /// The last poll may have been acted on without our having the answer.
+    /// A poll since the server last called the code pending may have been acted on without our having the answer.
     lost_reply: bool,
 }
 
@@ -78,7 +78,7 @@ impl Login {
 
     /// Begins a login unless one is running, which is then joined. Asked for by hand, it also takes over an
     /// unattended one.
-    pub fn begin(&mut self, client: &Client, unattended: bool) {
+    pub fn begin(&mut self, client: &Client, unattended: bool, now: Instant) {
         if !unattended {
             (self.unattended, self.lapses) = (false, 0);
         }
@@ -87,10 +87,13 @@ impl Login {
         }
         self.unattended = unattended;
         self.trouble = None;
-        self.step = match client.endpoints.clone().complete() {
-            Some(server) => Step::Requesting(Box::new(server)),
-            None => Step::Discovering(0),
-        };
+        match client.endpoints.clone().complete() {
+            Some(server) => self.step = Step::Requesting(Box::new(server)),
+            None if places(client).is_empty() => {
+                self.misconfigured("neither an issuer nor the device authorization and token endpoints are given", now);
+            }
+            None => self.step = Step::Discovering(0),
+        }
     }
 
     /// Ends the login, if one is running, and lets none begin by itself for a while: whoever cancels does not want the
@@ -153,8 +156,7 @@ impl Login {
         match &self.step {
             Step::Idle => None,
             Step::Discovering(place) => {
-                let issuer = Endpoint::parse(client.issuer.as_deref()?).ok()?;
-                let endpoint = metadata::well_known(&issuer).into_iter().nth(*place)?;
+                let endpoint = places(client).into_iter().nth(*place)?;
                 Some(Request { endpoint, form: None, authorization: None })
             }
             Step::Requesting(server) => Some(client.device_authorization(&server.device_authorization)),
@@ -220,7 +222,6 @@ impl Login {
             Err(failure) => return self.fail(&failure, now, rng),
         };
         let issuer = client.issuer.as_deref().unwrap_or_default();
-        let places = Endpoint::parse(issuer).map_or(0, |issuer| metadata::well_known(&issuer).len());
         let unusable = match metadata::read(&response, issuer) {
             Ok(found) => {
                 if let Some(server) = client.endpoints.clone().or(found).complete() {
@@ -230,18 +231,17 @@ impl Login {
                 "the server's metadata names no device authorization endpoint; it may not offer the device grant, or \
                  device_authorization_endpoint has to be configured"
             }
-            Err(_) if place + 1 < places => {
+            Err(_) if place + 1 < places(client).len() => {
                 self.step = Step::Discovering(place + 1);
                 return Outcome::GoesOn;
             }
-            Err(_) if response.status >= 500 => {
-                let busy = Failure::Busy { status: response.status, retry_after: response.retry_after };
-                return self.fail(&busy, now, rng);
-            }
-            Err(metadata::Unusable(why)) => why,
+            Err(metadata::Unusable(why)) => match Failure::check(&response, &client.profile.error_aliases) {
+                // An outage or a captive portal is nobody's misconfiguration; a 404 is an answer.
+                Err(failure) if response.status != 404 => return self.fail(&failure, now, rng),
+                _ => why,
+            },
         };
-        self.close_gate(OPERATOR_RETRY, now);
-        self.trouble = Some(Trouble { fault: Fault::Configuration, text: unusable.into(), retry_at: None });
+        self.misconfigured(unusable, now);
         Outcome::Over(None)
     }
 
@@ -284,13 +284,19 @@ impl Login {
                 self.lapses = 0;
                 return Outcome::Granted(Box::new(Grant::new(client, waiting.server, got, asked_at)));
             }
-            Err(failure) => failure,
+            Err(failure) => failure.without(&[&waiting.device_code]),
         };
         let asked_pause = failure.retry_after().unwrap_or_default();
         let pause = match &failure {
             Failure::Refused(refusal) => match &refusal.error {
-                E::AuthorizationPending => waiting.keep_pace(),
-                E::SlowDown => waiting.slow_down(refusal.interval),
+                E::AuthorizationPending => {
+                    waiting.lost_reply = false;
+                    waiting.keep_pace()
+                }
+                E::SlowDown => {
+                    waiting.lost_reply = false;
+                    waiting.slow_down(refusal.interval)
+                }
                 E::ServerError if waiting.server_errors + 1 >= SERVER_ERRORS => {
                     return self.over(Reason::CodeExpired, &failure, now, rng);
                 }
@@ -313,7 +319,7 @@ impl Login {
             Failure::Busy { status: 429, .. } => waiting.slow_down(None),
             _ => waiting.stumble(),
         };
-        waiting.lost_reply = failure.is_ambiguous();
+        waiting.lost_reply |= failure.is_ambiguous();
         waiting.next_poll = now + pause.max(asked_pause) + MARGIN;
         self.step = Step::Waiting(waiting);
         Outcome::GoesOn
@@ -321,14 +327,10 @@ impl Login {
 
     /// The code is of no use any more, and nobody said no.
     fn lapse(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Reason {
-        let lifetime = match &self.step {
-            Step::Waiting(waiting) => waiting.deadline.since(now).max(SHORTEST_LAPSE),
-            _ => SHORTEST_LAPSE,
-        };
         self.step = Step::Idle;
         if self.unattended {
             // The first lapsed code may be followed by another at once, then the pauses grow.
-            let grown = lifetime.saturating_mul((1 << self.lapses.min(16)) - 1).min(LONGEST_LAPSE);
+            let grown = FIRST_LAPSE.saturating_mul((1 << self.lapses.min(16)) - 1).min(LONGEST_LAPSE);
             self.lapses += 1;
             self.gate = now + grown + super::backoff::between(Duration::ZERO, grown / 10, rng);
         }
@@ -359,6 +361,12 @@ impl Login {
         Outcome::Over(None)
     }
 
+    /// Only the operator can make a login possible.
+    fn misconfigured(&mut self, why: &str, now: Instant) {
+        self.close_gate(OPERATOR_RETRY, now);
+        self.trouble = Some(Trouble { fault: Fault::Configuration, text: why.into(), retry_at: None });
+    }
+
     fn close_gate(&mut self, pause: Duration, now: Instant) {
         self.gate = now + pause;
     }
@@ -385,6 +393,12 @@ impl Waiting {
     }
 }
 
+/// Where the metadata of the issuer may be; nowhere without one.
+fn places(client: &Client) -> Vec<Endpoint> {
+    let issuer = client.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
+    issuer.map_or_else(Vec::new, |issuer| metadata::well_known(&issuer))
+}
+
 /// On top of every interval: servers that count whole seconds take an exact interval for an early poll.
 const MARGIN: Duration = Duration::from_millis(500);
 const SLOW_DOWN: Duration = Duration::from_secs(5);
@@ -393,5 +407,5 @@ const LONGEST_STUMBLE: Duration = Duration::from_secs(300);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(900);
 const OPERATOR_RETRY: Duration = Duration::from_secs(3600);
-const SHORTEST_LAPSE: Duration = Duration::from_secs(600);
+const FIRST_LAPSE: Duration = Duration::from_secs(600);
 const LONGEST_LAPSE: Duration = Duration::from_secs(6 * 3600);

@@ -212,7 +212,7 @@ impl Account {
     /// Somebody asks for a login, or joins the one that is running.
     pub fn handle_login(&mut self, now: Instant) {
         self.login.forgive(now);
-        self.login.begin(&self.client, false);
+        self.login.begin(&self.client, false, now);
         self.advance(now);
     }
 
@@ -252,8 +252,11 @@ impl Account {
     pub fn handle_need(&mut self, need: &Need, now: Now) {
         match self.snapshot(now.boot).answer(need, now.boot) {
             Answer::AwaitRefresh => self.session.hurry(now.boot),
-            Answer::LoginRequired if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) => {
-                self.login.begin(&self.client, true);
+            // A refused client is tried again as well, once the gate opens: the server may have been mended.
+            Answer::LoginRequired | Answer::Configuration
+                if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) =>
+            {
+                self.login.begin(&self.client, true, now.boot);
             }
             _ => {}
         }
@@ -334,7 +337,7 @@ impl Account {
             self.ledger.want();
         }
         if self.unattended_login_at().is_some_and(|at| at <= now) {
-            self.login.begin(&self.client, true);
+            self.login.begin(&self.client, true, now);
         }
         self.session.begin(&mut self.ledger, now);
         if self.in_flight.is_some() {
@@ -392,7 +395,6 @@ impl Account {
     /// Whether a login that nobody asked for by hand makes sense: not after somebody said no.
     fn wants_login(&self) -> bool {
         self.session.reason().is_some_and(|reason| !matches!(reason, Reason::LoggedOut | Reason::Denied))
-            && !self.session.is_busy()
     }
 }
 

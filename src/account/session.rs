@@ -94,9 +94,9 @@ impl Session {
         self.token.as_ref()
     }
 
-    /// Why there is no grant; a first grant that is on its way to disk is one already.
+    /// Why there is no grant; `None` too while the first one is on its way to disk.
     pub fn reason(&self) -> Option<Reason> {
-        (self.grant.is_none() && !self.is_busy()).then_some(self.reason)
+        self.durable_grant().is_none().then_some(self.reason)
     }
 
     pub fn trouble(&self) -> Option<&Trouble> {
@@ -111,10 +111,10 @@ impl Session {
         self.generation
     }
 
-    /// The generation of [`Session::durable_grant`].
+    /// [`Session::generation`] as it belongs on disk, together with [`Session::durable_grant`].
     pub fn durable_generation(&self) -> u64 {
         match &self.step {
-            Step::Storing(_, fresh) => self.generation_of(fresh),
+            Step::Storing(_, fresh) if self.is_another(fresh) => self.generation + 1,
             _ => self.generation,
         }
     }
@@ -139,9 +139,13 @@ impl Session {
         }
     }
 
-    /// Whether a reply is, or may be, outstanding.
+    /// Whether a reply to a refresh of [`Session::durable_grant`] is, or may be, outstanding.
     pub fn is_interrupted_if_killed_now(&self) -> bool {
-        matches!(self.step, Step::Recording(_) | Step::Refreshing) || (self.lost_replies > 0 && self.grant.is_some())
+        match self.step {
+            Step::Recording(_) | Step::Refreshing => true,
+            Step::Storing(..) => false,
+            Step::Resting => self.lost_replies > 0 && self.grant.is_some(),
+        }
     }
 
     /// Whether a refresh has begun and its result is not published yet.
@@ -151,7 +155,7 @@ impl Session {
 
     /// The state, as far as this part alone decides it.
     pub fn state(&self, unsaved: bool, now: Instant) -> State {
-        let Some(token) = &self.token else {
+        let Some(token) = self.token.as_ref().filter(|_| self.grant.is_some()) else {
             return if self.is_busy() { State::Refreshing } else { State::SignedOut };
         };
         let valid = token.is_valid(now);
@@ -306,7 +310,7 @@ impl Session {
 
     fn publish(&mut self, fresh: Grant, margin: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) {
         self.attempts += 1;
-        self.generation = self.generation_of(&fresh);
+        self.generation += u64::from(self.is_another(&fresh));
         self.token = Some(Arc::new(fresh.token()));
         self.grant = Some(fresh);
         self.trouble = None;
@@ -317,9 +321,9 @@ impl Session {
         self.schedule(margin, now, rng);
     }
 
-    fn generation_of(&self, fresh: &Grant) -> u64 {
-        let same = self.grant.as_ref().is_some_and(|old| old.access_token.same_as(&fresh.access_token));
-        self.generation + u64::from(!same)
+    /// Whether this grant brings a token that is not the published one.
+    fn is_another(&self, fresh: &Grant) -> bool {
+        !self.grant.as_ref().is_some_and(|old| old.access_token.same_as(&fresh.access_token))
     }
 
     /// Plans the next refresh: a margin before the end, and up to another margin earlier by chance, so that boxes that
@@ -365,14 +369,15 @@ impl Session {
             }
             _ => self.backoff.pause(FIRST_RETRY, LAST_RETRY, rng),
         };
-        let pause = pause.max(failure.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER));
+        let asked_for = failure.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        let pause = pause.max(asked_for);
         let fault = match failure {
             Failure::Refused(refusal) if is_operators(&refusal.error) => Fault::Configuration,
             Failure::Refused(_) => Fault::Provider,
             _ => Fault::Unreachable,
         };
         self.due = Some(now + pause);
-        self.not_before = now + pause.min(FLOOR);
+        self.not_before = now + pause.min(FLOOR).max(asked_for);
         self.trouble = Some(Trouble { fault, text, retry_at: self.due });
     }
 

@@ -136,7 +136,13 @@ impl Failure {
             _ => return self,
         };
         for secret in secrets {
-            *text = text.replace(secret.expose(), "(removed)");
+            *text = text.replace(secret.expose(), REMOVED);
+            // A long one may have been cut off together with the text.
+            let is_cut_off = |rest: &str| rest.len() >= SHORTEST_CUT && secret.expose().starts_with(rest);
+            if let Some((start, _)) = text.char_indices().find(|(at, _)| is_cut_off(&text[*at..])) {
+                text.truncate(start);
+                text.push_str(REMOVED);
+            }
         }
         self
     }
@@ -184,6 +190,11 @@ pub fn harmless(text: &str, limit: usize) -> String {
     let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     text.chars().take(limit).map(printable).collect()
 }
+
+/// What stands in the place of a secret.
+const REMOVED: &str = "(removed)";
+/// Fewer characters of a secret at the end of a text are chance, or of no use.
+const SHORTEST_CUT: usize = 8;
 
 static KNOWN: [(&str, ErrorCode); 14] = [
     ("authorization_pending", ErrorCode::AuthorizationPending),

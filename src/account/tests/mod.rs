@@ -1,1 +1,428 @@
+//! Stories about the machine, told in virtual time: nothing here sleeps.
+//!
+//! [`World`] is the driver that the doc of [`crate::account`] asks for, with a clock that jumps, a disk that can fail
+//! and a list of everything that was sent. After every event it checks what must hold in every story.
 
+mod answer;
+mod failures;
+mod login;
+mod logout;
+mod outcomes;
+mod random;
+mod refresh;
+mod replies;
+mod restart;
+mod server;
+mod unattended;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Snapshot, State, record::Grant};
+use crate::{
+    oauth::{
+        client::{Client, Endpoints, ExtraParameters},
+        client_auth::ClientAuth,
+        exchange::{Endpoint, Request, Response, Unreachable},
+        profile::Profile,
+    },
+    time::{Instant, Now, UnixTime},
+};
+
+/// One account, its driver, its disk and its clock.
+struct World {
+    account: Account,
+    client: Arc<Client>,
+    schedule: Schedule,
+    boot: u32,
+    /// Time since boot.
+    now: Duration,
+    /// The wall clock at boot.
+    wall: u64,
+    disk: Disk,
+    /// What a power cut would leave.
+    durable: Option<Record>,
+    /// Every access token that was ever durable, or on show because the disk failed.
+    kept: HashSet<String>,
+    /// The last write failed.
+    damaged: bool,
+    writing: Option<(u64, Record)>,
+    out: Option<RequestId>,
+    sent: Vec<Sent>,
+    /// When the last reply came in.
+    replied: Duration,
+    writes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    Works,
+    Fails,
+    /// Each write waits for [`World::written`].
+    Slow,
+}
+
+/// A request as the server saw it.
+#[derive(Debug, Clone)]
+struct Sent {
+    at: Duration,
+    what: What,
+    address: String,
+    form: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Discovery,
+    DeviceAuthorization,
+    Poll,
+    Refresh,
+    Revocation,
+}
+
+impl World {
+    fn new(login: LoginMode) -> Self {
+        Self::with(client(), login)
+    }
+
+    fn with(client: Client, login: LoginMode) -> Self {
+        Self::from_disk(client, Schedule { login, refresh_margin: None }, None, 1)
+    }
+
+    fn from_disk(client: Client, schedule: Schedule, durable: Option<Record>, seed: u64) -> Self {
+        let client = Arc::new(client);
+        let (now, wall) = (secs(100), 1_800_000_000);
+        let mut world = Self {
+            account: start(&client, schedule, durable.as_ref(), 1, seed, at(now, wall)),
+            client,
+            schedule,
+            boot: 1,
+            now,
+            wall,
+            disk: Disk::Works,
+            kept: durable.iter().filter_map(access_token).collect(),
+            durable,
+            damaged: false,
+            writing: None,
+            out: None,
+            sent: Vec::new(),
+            replied: now,
+            writes: 0,
+        };
+        world.settle();
+        world
+    }
+
+    /// A signed-in account: the login has just been approved.
+    fn signed_in(expires_in: u64) -> Self {
+        let mut world = Self::new(LoginMode::OnDemand);
+        world.sign_in(replies::tokens("at-0", Some("rt-0"), Some(expires_in)));
+        world
+    }
+
+    fn sign_in(&mut self, tokens: Result<Response, Unreachable>) {
+        self.login();
+        self.expect(What::DeviceAuthorization);
+        self.reply(replies::code(5, 600));
+        self.pause();
+        self.expect(What::Poll);
+        self.reply(tokens);
+    }
+
+    /// Power fails and comes back `away` later: what was in flight is lost, and the boot clock starts again.
+    fn reboot(&mut self, away: Duration) {
+        self.wall += (self.now + away).as_secs();
+        self.now = secs(20);
+        self.boot += 1;
+        self.restart();
+    }
+
+    /// The process is killed and starts again at once, with what is on disk.
+    fn restart(&mut self) {
+        self.account =
+            start(&self.client, self.schedule, self.durable.as_ref(), self.boot, self.writes as u64, self.clock());
+        (self.writing, self.out, self.replied) = (None, None, self.now);
+        self.settle();
+    }
+
+    fn clock(&self) -> Now {
+        at(self.now, self.wall)
+    }
+
+    fn boot_now(&self) -> Instant {
+        Instant::from_boot(self.now)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.account.snapshot(self.boot_now())
+    }
+
+    fn state(&self) -> State {
+        self.snapshot().state
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        self.snapshot().reason
+    }
+
+    /// The token on show, valid or not.
+    fn token(&self) -> Option<String> {
+        self.snapshot().token.map(|token| token.secret.expose().to_owned())
+    }
+
+    fn trouble(&self) -> String {
+        self.snapshot().trouble.map(|trouble| trouble.text.clone()).unwrap_or_default()
+    }
+
+    /// What is on disk, as JSON.
+    fn on_disk(&self) -> serde_json::Value {
+        serde_json::to_value(&self.durable).expect("a record")
+    }
+
+    fn login(&mut self) {
+        self.account.handle_login(self.boot_now());
+        self.settle();
+    }
+
+    fn cancel(&mut self) -> bool {
+        let was_running = self.account.handle_cancel_login(self.boot_now());
+        self.settle();
+        was_running
+    }
+
+    fn logout(&mut self) -> u64 {
+        let version = self.account.handle_logout(self.boot_now());
+        self.settle();
+        version
+    }
+
+    fn refresh(&mut self) {
+        self.account.handle_refresh(self.boot_now());
+        self.settle();
+    }
+
+    fn need(&mut self, min_validity: Duration) {
+        let need = Need { min_validity, rejected: None, attempts: self.snapshot().attempts };
+        self.ask(&need);
+    }
+
+    fn ask(&mut self, need: &Need) {
+        self.account.handle_need(need, self.clock());
+        self.settle();
+    }
+
+    /// The request that is in flight, which must be of this kind.
+    fn expect(&self, what: What) -> &Sent {
+        assert!(self.out.is_some(), "nothing is in flight, but {what:?} is expected");
+        let sent = self.sent.last().expect("what is in flight was sent");
+        assert_eq!(sent.what, what);
+        sent
+    }
+
+    fn count(&self, what: What) -> usize {
+        self.sent.iter().filter(|sent| sent.what == what).count()
+    }
+
+    /// The server answers what is in flight.
+    fn reply(&mut self, reply: Result<Response, Unreachable>) {
+        let id = self.out.take().expect("a request is in flight");
+        self.replied = self.now;
+        self.account.handle_reply(id, reply, self.boot_now());
+        self.settle();
+    }
+
+    /// Runs until the next request goes out, and returns the milliseconds since the last reply.
+    fn pause(&mut self) -> u64 {
+        assert!(self.out.is_none(), "the last request is still waiting for its reply");
+        while self.out.is_none() {
+            self.step(Duration::MAX);
+        }
+        u64::try_from((self.now - self.replied).as_millis()).expect("a pause")
+    }
+
+    /// The pauses before the polls that follow each of these replies.
+    fn pauses_after(&mut self, replies: impl IntoIterator<Item = Result<Response, Unreachable>>) -> Vec<u64> {
+        replies
+            .into_iter()
+            .map(|reply| {
+                self.reply(reply);
+                let pause = self.pause();
+                self.expect(What::Poll);
+                pause
+            })
+            .collect()
+    }
+
+    /// Lets that much time pass, with everything that comes due in it.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.step(end);
+        }
+    }
+
+    /// Nobody runs for that long (suspend, or a stalled box), then what has come due is done at once.
+    fn suspend(&mut self, time: Duration) {
+        self.now += time;
+        self.account.handle_deadline(self.boot_now());
+        self.settle();
+    }
+
+    /// Goes to the next deadline, or to `end` if there is none before.
+    fn step(&mut self, end: Duration) {
+        let deadline = self.account.poll_deadline(self.boot_now()).map(Instant::since_boot);
+        match deadline.filter(|deadline| *deadline <= end) {
+            Some(deadline) => {
+                self.now = self.now.max(deadline);
+                self.account.handle_deadline(self.boot_now());
+            }
+            None => {
+                assert!(end < Duration::MAX, "nothing will ever happen again");
+                self.now = end;
+            }
+        }
+        self.settle();
+    }
+
+    /// The driver's round after every event: everything that can be polled is.
+    fn settle(&mut self) {
+        for _ in 0..20 {
+            let mut idle = true;
+            if let Some((version, record)) = self.account.poll_save(self.clock()) {
+                assert!(self.writing.is_none(), "two writes at once");
+                self.writing = Some((version, record));
+                match self.disk {
+                    Disk::Works => self.written(true),
+                    Disk::Fails => self.written(false),
+                    Disk::Slow => {}
+                }
+                idle = false;
+            }
+            if let Some((id, request)) = self.account.poll_request() {
+                assert!(self.out.is_none(), "two requests in flight");
+                self.out = Some(id);
+                self.sent.push(Sent::read(&request, self.now));
+                idle = false;
+            }
+            if idle {
+                return self.check();
+            }
+        }
+        panic!("there is always something left to do: a hot loop");
+    }
+
+    /// Ends the write in progress.
+    fn written(&mut self, well: bool) {
+        let (version, record) = self.writing.take().expect("a write is in progress");
+        self.writes += 1;
+        self.damaged = !well;
+        let result = if well {
+            self.kept.extend(access_token(&record));
+            self.durable = Some(record);
+            Ok(())
+        } else {
+            Err("no space left on device".to_owned())
+        };
+        self.account.handle_saved(version, result, self.boot_now());
+    }
+
+    /// What holds after every event of every story.
+    fn check(&mut self) {
+        let now = self.boot_now();
+        let (snapshot, deadline) = (self.account.snapshot(now), self.account.poll_deadline(now));
+        assert!(deadline.is_none_or(|at| at > now), "a deadline stays in the past");
+        let ended = snapshot.valid_token(now).is_none_or(|token| token.expires.is_some());
+        let idle = snapshot.prompt.is_none() && !snapshot.login_starting;
+        let rests = match snapshot.state {
+            State::SignedOut | State::Misconfigured => ended && idle && self.begins_nothing(snapshot.reason),
+            _ => !ended && !snapshot.refreshable,
+        };
+        let waits = self.out.is_some() || self.writing.is_some();
+        assert!(deadline.is_some() || waits || rests, "stuck in {:?}", snapshot.state);
+        if let Some(token) = &snapshot.token {
+            let token = token.secret.expose().to_owned();
+            assert!(self.damaged || self.kept.contains(&token), "a token is on show before it is safe");
+            self.kept.insert(token);
+        }
+        assert!(snapshot.state != State::SignedOut || snapshot.reason.is_some(), "signed out without a reason");
+    }
+
+    fn begins_nothing(&self, reason: Option<Reason>) -> bool {
+        let said_no = matches!(reason, Some(Reason::LoggedOut | Reason::Denied));
+        self.schedule.login != LoginMode::Auto || said_no
+    }
+}
+
+impl Sent {
+    fn read(request: &Request, at: Duration) -> Self {
+        let address = request.endpoint.as_str().to_owned();
+        let body = request.form.as_ref().map(|form| form.encode().expose().to_owned()).unwrap_or_default();
+        let form: BTreeMap<_, _> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        let what = match (request.form.is_some(), form.get("grant_type").map(String::as_str)) {
+            (false, _) => What::Discovery,
+            (_, Some("refresh_token")) => What::Refresh,
+            (_, Some(_)) => What::Poll,
+            (_, None) if form.contains_key("token") => What::Revocation,
+            (_, None) => What::DeviceAuthorization,
+        };
+        Self { at, what, address, form }
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.form.get(name).map_or("", String::as_str)
+    }
+}
+
+/// A machine from what is on disk, by way of the text that is really there.
+fn start(
+    client: &Arc<Client>,
+    schedule: Schedule,
+    durable: Option<&Record>,
+    boot: u32,
+    seed: u64,
+    now: Now,
+) -> Account {
+    let text = durable.map(|record| serde_json::to_string(record).expect("a record"));
+    let record = text.map(|text| serde_json::from_str(&text).expect("the same record"));
+    Account::new(client.clone(), schedule, record, Some(format!("boot-{boot}")), seed, now)
+}
+
+/// A client whose endpoints are all configured.
+fn client() -> Client {
+    let endpoint = |path| Endpoint::parse(&format!("https://as.example/{path}")).ok();
+    Client {
+        issuer: Some("https://as.example".into()),
+        client_id: Some("box".into()),
+        auth: ClientAuth::None,
+        scopes: vec!["openid".into()],
+        audience: vec![],
+        resource: vec![],
+        extra: ExtraParameters::default(),
+        endpoints: Endpoints {
+            device_authorization: endpoint("device"),
+            token: endpoint("token"),
+            revocation: endpoint("revoke"),
+        },
+        profile: Profile::generic(),
+    }
+}
+
+fn access_token(record: &Record) -> Option<String> {
+    let grant = Grant::restore(record, None, at(Duration::ZERO, 0))?;
+    Some(grant.access_token.expose().to_owned())
+}
+
+fn at(boot: Duration, wall: u64) -> Now {
+    Now { boot: Instant::from_boot(boot), wall: UnixTime(wall + boot.as_secs()) }
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
