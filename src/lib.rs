@@ -14,7 +14,16 @@
 //! `docs/architecture.md` says why, and `tests/floors.rs` keeps it so.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used), warn(clippy::pedantic))]
+#![allow(
+    clippy::format_push_string,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::module_name_repetitions,
+    clippy::must_use_candidate,
+    clippy::single_match_else,
+    reason = "the house style says these things where they matter"
+)]
 
 pub mod account;
 pub mod api;
