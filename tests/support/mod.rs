@@ -1,5 +1,6 @@
 //! What the black-box tests share. Each test is a crate of its own and uses a part of it.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod authorization_server;
 pub mod daemon;
 pub mod oidc_provider;
