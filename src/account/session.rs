@@ -32,6 +32,9 @@ pub(super) struct Session {
     due: Option<Instant>,
     /// Before this no refresh goes out, whoever asks: a hot loop must not be possible.
     not_before: Instant,
+    /// When the last token was published, and how many followed hard on another.
+    published: Option<Instant>,
+    haste: u32,
     trouble: Option<Trouble>,
     backoff: Backoff,
     /// Refreshes in a row of which nobody knows whether the server acted on them.
@@ -64,6 +67,8 @@ impl Session {
             step: Step::Resting,
             due: None,
             not_before: now,
+            published: None,
+            haste: 0,
             trouble: None,
             backoff: Backoff::default(),
             lost_replies: u32::from(interrupted),
@@ -317,8 +322,22 @@ impl Session {
         self.backoff.reset();
         (self.lost_replies, self.doubtful) = (0, 0);
         let lifetime = self.grant.as_ref().and_then(|grant| grant.lifetime);
-        self.not_before = now + lifetime.map_or(FLOOR, |lifetime| (lifetime / 2).clamp(SHORTEST_FLOOR, FLOOR));
+        self.not_before = now + self.floor(lifetime, now);
         self.schedule(margin, now, rng);
+    }
+
+    /// The pause before the next refresh, whoever asks for it: a second, twice that for each one that followed hard on
+    /// another, so that a server whose tokens are refused or over at once is not asked in a hot loop. A token of
+    /// seconds is renewed in time all the same.
+    fn floor(&mut self, lifetime: Option<Duration>, now: Instant) -> Duration {
+        let hasty = self.published.is_some_and(|before| now.since(before) < FLOOR);
+        self.haste = if hasty { (self.haste + 1).min(5) } else { 0 };
+        self.published = Some(now);
+        let grown = SHORTEST_FLOOR.saturating_mul(1 << self.haste).min(FLOOR);
+        match lifetime {
+            Some(lifetime) if lifetime > SHORTEST_FLOOR => grown.min((lifetime / 2).max(SHORTEST_FLOOR)),
+            _ => grown,
+        }
     }
 
     /// Whether this grant brings a token that is not the published one.

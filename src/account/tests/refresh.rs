@@ -190,7 +190,7 @@ fn a_rejected_token_is_renewed_once_and_not_again_within_the_floor() {
     let need = rejected(&world);
     world.ask(&need);
     assert!(world.out.is_none());
-    assert_eq!(world.pause(), 30_000, "the floor between two refreshes");
+    assert_eq!(world.pause(), 1000, "the floor between two refreshes");
     world.reply(unsent());
     assert!(matches!(world.snapshot().answer(&need, world.boot_now()), Answer::Token(_)), "it was tried");
 }
@@ -199,12 +199,27 @@ fn a_rejected_token_is_renewed_once_and_not_again_within_the_floor() {
 fn a_refresh_by_hand_comes_as_soon_as_the_floor_allows() {
     let mut world = World::signed_in(3600);
     world.refresh();
-    assert_eq!(world.pause(), 30_000);
+    assert_eq!(world.pause(), 1000);
     world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
     world.pass(secs(60));
     world.refresh();
     world.refresh();
     assert_eq!(world.count(What::Refresh), 2);
+}
+
+#[test]
+fn the_floor_grows_while_refreshes_follow_hard_on_another() {
+    let mut world = World::signed_in(3600);
+    let mut pauses = Vec::new();
+    for n in 1..=8 {
+        world.refresh();
+        pauses.push(world.pause());
+        world.reply(tokens(&format!("at-{n}"), Some(&format!("rt-{n}")), Some(3600)));
+    }
+    assert_eq!(pauses, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    world.pass(secs(60));
+    world.refresh();
+    assert!(world.out.is_some(), "after a while it is over");
 }
 
 #[test]
