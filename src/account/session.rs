@@ -330,7 +330,7 @@ impl Session {
     /// another, so that a server whose tokens are refused or over at once is not asked in a hot loop. A token of
     /// seconds is renewed in time all the same.
     fn floor(&mut self, lifetime: Option<Duration>, now: Instant) -> Duration {
-        let hasty = self.published.is_some_and(|before| now.since(before) < FLOOR);
+        let hasty = self.published.is_some_and(|before| now.since(before) < FLOOR * 2);
         self.haste = if hasty { (self.haste + 1).min(5) } else { 0 };
         self.published = Some(now);
         let grown = SHORTEST_FLOOR.saturating_mul(1 << self.haste).min(FLOOR);
