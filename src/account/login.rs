@@ -44,7 +44,7 @@ enum Step {
     /// The device authorization is asked for.
     Requesting {
         device_authorization: Endpoint,
-        rest: Endpoints,
+        rest: Box<Endpoints>,
     },
     /// A code is out.
     Waiting(Box<Waiting>),
@@ -94,7 +94,7 @@ impl Login {
         let known = client.endpoints.clone();
         match (known.device_authorization.clone(), &known.token) {
             (Some(device_authorization), Some(_)) => {
-                self.step = Step::Requesting { device_authorization, rest: known };
+                self.step = Step::Requesting { device_authorization, rest: Box::new(known) };
             }
             _ if places(client).is_empty() => {
                 self.misconfigured("neither an issuer nor the device authorization and token endpoints are given", now);
@@ -205,7 +205,7 @@ impl Login {
             Step::Requesting { device_authorization, rest } => {
                 let read = reply.and_then(|response| DeviceAuthorization::read(&response, &client.profile));
                 match read {
-                    Ok(answer) => self.show(answer, device_authorization, rest, asked_at, now),
+                    Ok(answer) => self.show(answer, device_authorization, *rest, asked_at, now),
                     Err(failure) => self.fail(&failure, now, rng),
                 }
             }
@@ -234,7 +234,7 @@ impl Login {
                 let endpoints = client.endpoints.clone().or(found);
                 match (endpoints.device_authorization.clone(), &endpoints.token) {
                     (Some(device_authorization), Some(_)) => {
-                        self.step = Step::Requesting { device_authorization, rest: endpoints };
+                        self.step = Step::Requesting { device_authorization, rest: Box::new(endpoints) };
                         return Outcome::GoesOn;
                     }
                     _ => {
