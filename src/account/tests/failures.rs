@@ -226,6 +226,27 @@ fn a_full_disk_keeps_the_refresh_token_unspent_while_the_token_is_good() {
 }
 
 #[test]
+fn an_older_write_that_ends_well_does_not_put_the_newer_token_on_show() {
+    let mut world = World::signed_in(3600);
+    world.disk = Disk::Fails;
+    while world.out.is_none() {
+        world.step(hours(2));
+    }
+    world.expect(What::Refresh);
+    world.disk = Disk::Slow;
+    while world.writing.is_none() {
+        world.step(hours(2));
+    }
+    world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
+    world.written(true);
+    world.settle();
+    assert_eq!((world.token().as_deref(), &world.on_disk()["grant"]["refresh_token"]), (Some("at-0"), &"rt-0".into()));
+    world.written(true);
+    world.settle();
+    assert_eq!((world.token().as_deref(), &world.on_disk()["grant"]["refresh_token"]), (Some("at-1"), &"rt-1".into()));
+}
+
+#[test]
 fn a_disk_that_recovers_in_time_costs_nothing() {
     let mut server = Server::new(3600);
     let mut world = World::at_server(&mut server);

@@ -1,9 +1,10 @@
 //! Stories about the machine, told in virtual time: nothing here sleeps.
 //!
-//! [`World`] is the driver that the doc of [`crate::account`] asks for, with a clock that jumps, a disk that can fail
-//! and a list of everything that was sent. After every event it checks what must hold in every story.
+//! [`World`] has a clock that jumps, a disk that can fail and a list of everything that was sent. Its [`driver`] is the
+//! one that the doc of [`crate::account`] asks for, and checks after every event what must hold in every story.
 
 mod answer;
+mod driver;
 mod failures;
 mod login;
 mod logout;
@@ -45,7 +46,7 @@ struct World {
     disk: Disk,
     /// What a power cut would leave.
     durable: Option<Record>,
-    /// Every access token that was ever durable, or on show because the disk failed.
+    /// The access tokens that were on show, and rightly so.
     kept: HashSet<String>,
     /// The last write failed.
     damaged: bool,
@@ -103,7 +104,7 @@ impl World {
             now,
             wall,
             disk: Disk::Works,
-            kept: durable.iter().filter_map(access_token).collect(),
+            kept: HashSet::new(),
             durable,
             damaged: false,
             writing: None,
@@ -212,147 +213,6 @@ impl World {
     fn ask(&mut self, need: &Need) {
         self.account.handle_need(need, self.clock());
         self.settle();
-    }
-
-    /// The request that is in flight, which must be of this kind.
-    fn expect(&self, what: What) -> &Sent {
-        assert!(self.out.is_some(), "nothing is in flight, but {what:?} is expected");
-        let sent = self.sent.last().expect("what is in flight was sent");
-        assert_eq!(sent.what, what);
-        sent
-    }
-
-    fn count(&self, what: What) -> usize {
-        self.sent.iter().filter(|sent| sent.what == what).count()
-    }
-
-    /// The server answers what is in flight.
-    fn reply(&mut self, reply: Result<Response, Unreachable>) {
-        let id = self.out.take().expect("a request is in flight");
-        self.replied = self.now;
-        self.account.handle_reply(id, reply, self.boot_now());
-        self.settle();
-    }
-
-    /// Runs until the next request goes out, and returns the milliseconds since the last reply.
-    fn pause(&mut self) -> u64 {
-        assert!(self.out.is_none(), "the last request is still waiting for its reply");
-        while self.out.is_none() {
-            self.step(Duration::MAX);
-        }
-        u64::try_from((self.now - self.replied).as_millis()).expect("a pause")
-    }
-
-    /// The pauses before the polls that follow each of these replies.
-    fn pauses_after(&mut self, replies: impl IntoIterator<Item = Result<Response, Unreachable>>) -> Vec<u64> {
-        replies
-            .into_iter()
-            .map(|reply| {
-                self.reply(reply);
-                let pause = self.pause();
-                self.expect(What::Poll);
-                pause
-            })
-            .collect()
-    }
-
-    /// Lets that much time pass, with everything that comes due in it.
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        while self.now < end {
-            self.step(end);
-        }
-    }
-
-    /// Nobody runs for that long (suspend, or a stalled box), then what has come due is done at once.
-    fn suspend(&mut self, time: Duration) {
-        self.now += time;
-        self.account.handle_deadline(self.boot_now());
-        self.settle();
-    }
-
-    /// Goes to the next deadline, or to `end` if there is none before.
-    fn step(&mut self, end: Duration) {
-        let deadline = self.account.poll_deadline(self.boot_now()).map(Instant::since_boot);
-        match deadline.filter(|deadline| *deadline <= end) {
-            Some(deadline) => {
-                self.now = self.now.max(deadline);
-                self.account.handle_deadline(self.boot_now());
-            }
-            None => {
-                assert!(end < Duration::MAX, "nothing will ever happen again");
-                self.now = end;
-            }
-        }
-        self.settle();
-    }
-
-    /// The driver's round after every event: everything that can be polled is.
-    fn settle(&mut self) {
-        for _ in 0..20 {
-            let mut idle = true;
-            if let Some((version, record)) = self.account.poll_save(self.clock()) {
-                assert!(self.writing.is_none(), "two writes at once");
-                self.writing = Some((version, record));
-                match self.disk {
-                    Disk::Works => self.written(true),
-                    Disk::Fails => self.written(false),
-                    Disk::Slow => {}
-                }
-                idle = false;
-            }
-            if let Some((id, request)) = self.account.poll_request() {
-                assert!(self.out.is_none(), "two requests in flight");
-                self.out = Some(id);
-                self.sent.push(Sent::read(&request, self.now));
-                idle = false;
-            }
-            if idle {
-                return self.check();
-            }
-        }
-        panic!("there is always something left to do: a hot loop");
-    }
-
-    /// Ends the write in progress.
-    fn written(&mut self, well: bool) {
-        let (version, record) = self.writing.take().expect("a write is in progress");
-        self.writes += 1;
-        self.damaged = !well;
-        let result = if well {
-            self.kept.extend(access_token(&record));
-            self.durable = Some(record);
-            Ok(())
-        } else {
-            Err("no space left on device".to_owned())
-        };
-        self.account.handle_saved(version, result, self.boot_now());
-    }
-
-    /// What holds after every event of every story.
-    fn check(&mut self) {
-        let now = self.boot_now();
-        let (snapshot, deadline) = (self.account.snapshot(now), self.account.poll_deadline(now));
-        assert!(deadline.is_none_or(|at| at > now), "a deadline stays in the past");
-        let ended = snapshot.valid_token(now).is_none_or(|token| token.expires.is_some());
-        let idle = snapshot.prompt.is_none() && !snapshot.login_starting;
-        let rests = match snapshot.state {
-            State::SignedOut | State::Misconfigured => ended && idle && self.begins_nothing(snapshot.reason),
-            _ => !ended && !snapshot.refreshable,
-        };
-        let waits = self.out.is_some() || self.writing.is_some();
-        assert!(deadline.is_some() || waits || rests, "stuck in {:?}", snapshot.state);
-        if let Some(token) = &snapshot.token {
-            let token = token.secret.expose().to_owned();
-            assert!(self.damaged || self.kept.contains(&token), "a token is on show before it is safe");
-            self.kept.insert(token);
-        }
-        assert!(snapshot.state != State::SignedOut || snapshot.reason.is_some(), "signed out without a reason");
-    }
-
-    fn begins_nothing(&self, reason: Option<Reason>) -> bool {
-        let said_no = matches!(reason, Some(Reason::LoggedOut | Reason::Denied));
-        self.schedule.login != LoginMode::Auto || said_no
     }
 }
 

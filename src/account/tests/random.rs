@@ -41,7 +41,7 @@ struct Code {
 #[test]
 fn whatever_happens_nothing_gets_stuck_lost_or_out_of_hand() {
     let (mut polls, mut refreshes, mut tokens) = (0, 0, 0);
-    for seed in 0..250 {
+    for seed in 0..100 {
         let mut story = Story::new(seed);
         for _ in 0..200 {
             story.happen();
@@ -52,7 +52,7 @@ fn whatever_happens_nothing_gets_stuck_lost_or_out_of_hand() {
         tokens += story.tokens;
     }
     // The stories must have led somewhere, or nothing was tested.
-    assert!(polls > 2500 && refreshes > 1500 && tokens > 1200, "{polls} polls, {refreshes} refreshes, {tokens} tokens");
+    assert!(polls > 1000 && refreshes > 700 && tokens > 500, "{polls} polls, {refreshes} refreshes, {tokens} tokens");
 }
 
 impl Story {
