@@ -28,6 +28,7 @@
 pub mod account;
 pub mod api;
 pub mod broker;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod oauth;

@@ -1,22 +1,22 @@
-//! bearerd.
-use std::{path::PathBuf, process::ExitCode};
+//! The program: the daemon, or a client of it.
+
+use std::process::ExitCode;
+
+use bearerd::{
+    cli::{self, Arguments, Command},
+    daemon,
+};
+use clap::Parser;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(2);
-    let mut options = bearerd::daemon::Options {
-        config: "/etc/bearerd/bearerd.toml".into(),
-        socket: None,
-        state_directory: None,
-        bus: None,
-    };
-    while let (Some(name), Some(value)) = (args.next(), args.next()) {
-        match name.as_str() {
-            "--config" => options.config = PathBuf::from(value),
-            "--socket" => options.socket = Some(PathBuf::from(value)),
-            "--state-dir" => options.state_directory = Some(PathBuf::from(value)),
-            "--bus" => options.bus = Some(value),
-            _ => {}
-        }
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Run(run) => daemon::run(daemon::Options {
+            config: arguments.common.config(),
+            socket: arguments.common.socket,
+            state_directory: run.state_dir,
+            bus: run.bus,
+        }),
+        command => cli::run(&arguments.common, command),
     }
-    bearerd::daemon::run(&options)
 }
