@@ -9,11 +9,9 @@ use crate::{
     config::{self, Bus, DEFAULT_PATH},
 };
 
-/// Signs this machine in to an online account, and hands access tokens to local programs.
-///
-/// ACCOUNT may be left out when there is only one, or one named "default".
+/// Signs this machine in to an online account, and hands access tokens to local programs
 #[derive(Debug, Parser)]
-#[command(name = "bearerd", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "bearerd", version, arg_required_else_help = true, after_help = NOTES)]
 pub struct Arguments {
     /// What every verb understands.
     #[command(flatten)]
@@ -27,10 +25,10 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub struct Common {
     /// Configuration, for run and check [default: /etc/bearerd/bearerd.toml]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Common options")]
     pub config: Option<PathBuf>,
-    /// Socket of the daemon [default: $BEARERD_SOCKET, or /run/bearerd/api.sock]
-    #[arg(long, global = true, value_name = "PATH")]
+    /// Socket of the daemon; clients heed $BEARERD_SOCKET too [default: /run/bearerd/api.sock]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Common options")]
     pub socket: Option<PathBuf>,
 }
 
@@ -45,7 +43,7 @@ pub enum Command {
     /// Show how the accounts are, and what there is to do
     #[command(after_help = "Example:\n  bearerd status --watch")]
     Status(Status),
-    /// Sign in: shows an address, a code and a QR code, and waits until somebody has approved
+    /// Sign in: shows an address, a code and a QR code, and waits for the approval
     Login(Login),
     /// Sign out: ends the sign-in at the server as well, and forgets it
     Logout {
@@ -172,7 +170,9 @@ fn bus(text: &str) -> Result<String, &'static str> {
     Bus::parse(text).map(|_| text.to_owned()).ok_or("write system, session, none, or a D-Bus address")
 }
 
-const EXIT_CODES: &str = "Exit codes:
+const NOTES: &str = "ACCOUNT may be left out when there is only one, or one named \"default\".
+
+Exit codes:
    0  done
    2  the arguments are wrong
   69  the daemon cannot be reached
