@@ -14,6 +14,7 @@
 //! `docs/architecture.md` says why, and `tests/floors.rs` keeps it so.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used), warn(clippy::pedantic))]
 #![allow(
     clippy::format_push_string,
@@ -22,6 +23,7 @@
     clippy::module_name_repetitions,
     clippy::must_use_candidate,
     clippy::single_match_else,
+    clippy::unused_self,
     reason = "the house style says these things where they matter"
 )]
 

@@ -11,7 +11,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        Command::Run(run) => daemon::run(daemon::Options {
+        Command::Run(run) => daemon::run(&daemon::Options {
             config: arguments.common.config(),
             socket: arguments.common.socket,
             state_directory: run.state_dir,

@@ -43,7 +43,7 @@ fn a_configuration_that_cannot_be_used_is_shown_with_its_place() {
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("bearerd.toml:1:"), "{said}");
     let (code, said) = refused("", &["--bus", "tram"]);
-    assert_eq!(code, Some(78), "{said}");
+    assert_eq!(code, Some(2), "{said}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Follower {
         if unchanged {
             return Ok(None);
         }
-        self.etag = answer.etag.clone();
+        self.etag.clone_from(&answer.etag);
         Ok(Some(Seen { account: answer.read()?, json: answer.text(), etag: answer.etag }))
     }
 }
