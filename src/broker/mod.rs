@@ -229,6 +229,11 @@ impl Broker {
         seen.map(|(name, entry)| self.sight(caller, name, entry)).collect()
     }
 
+    /// The full name of an account, for a caller with any right to it.
+    pub fn find(&self, caller: &Caller, name: Option<&str>) -> Result<AccountName, Error> {
+        self.visible(caller, name).map(|(name, _)| name)
+    }
+
     /// One account.
     pub fn look(&self, caller: &Caller, name: Option<&str>) -> Result<Sight, Error> {
         let (name, entry) = self.account(caller, name, Action::Status)?;
@@ -319,9 +324,19 @@ impl Broker {
         policy::allows(rules, caller, action, self.own_uid)
     }
 
-    /// The account of that name, if the caller may do that to it. One that it has no right to at all does not exist
-    /// for it.
+    /// The account of that name, if the caller may do that to it.
     fn account(&self, caller: &Caller, name: Option<&str>, action: Action) -> Result<(AccountName, Arc<Entry>), Error> {
+        let (name, entry) = self.visible(caller, name)?;
+        if self.allows(&entry.settings.rules, caller, action) {
+            Ok((name, entry))
+        } else {
+            Err(Error::NotAuthorized { caller: caller.clone(), action })
+        }
+    }
+
+    /// The account of that name, or the only one, or `default`. One that the caller has no right to at all does not
+    /// exist for it.
+    fn visible(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Entry>), Error> {
         let all = self.all();
         let visible =
             |entry: &Entry| policy::ACTIONS.iter().any(|any| self.allows(&entry.settings.rules, caller, *any));
@@ -337,11 +352,7 @@ impl Broker {
         };
         let found = all.get_key_value(name).filter(|(_, entry)| visible(entry));
         let (name, entry) = found.ok_or_else(|| Error::NoSuchAccount { name: name.to_owned() })?;
-        if self.allows(&entry.settings.rules, caller, action) {
-            Ok((name.clone(), entry.clone()))
-        } else {
-            Err(Error::NotAuthorized { caller: caller.clone(), action })
-        }
+        Ok((name.clone(), entry.clone()))
     }
 
     fn sight(&self, caller: &Caller, name: &AccountName, entry: &Entry) -> Sight {
