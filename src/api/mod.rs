@@ -1,3 +1,4 @@
 //! The two doors, HTTP on a Unix socket and D-Bus: translators of the same verbs. Neither decides anything.
 
+pub mod dbus;
 pub mod problem;
