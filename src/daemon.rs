@@ -10,7 +10,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::http::{self, Pulse},
+    api::{
+        dbus,
+        http::{self, Pulse},
+    },
     broker::{Broker, story},
     config::{Bus, ConfigError, Settings},
     platform::{
@@ -121,6 +124,7 @@ impl House {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
 
         tasks.spawn(http::serve(listener, broker.clone(), beats, shutdown.clone()));
+        tasks.spawn(dbus::serve(broker.clone(), self.bus, self.log_level.clone(), shutdown.clone()));
         tasks.spawn(until(shutdown.clone(), show_status(broker.clone())));
         tasks.spawn(until(shutdown.clone(), follow_log_level(broker.clone(), self.log_level)));
         tasks.spawn(until(shutdown.clone(), feed_watchdog(broker.clone(), pulses)));
@@ -139,7 +143,7 @@ impl House {
 }
 
 /// Returns at SIGTERM or SIGINT, or when an account's task has died; SIGHUP reloads.
-async fn wait_for_the_end(broker: &Broker) -> Result<(), Failure> {
+async fn wait_for_the_end(broker: &Arc<Broker>) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Setup)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Setup)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::Setup)?;

@@ -1,4 +1,5 @@
 //! The two doors, HTTP on a Unix socket and D-Bus: translators of the same verbs. Neither decides anything.
 
+pub mod dbus;
 pub mod http;
 pub mod problem;

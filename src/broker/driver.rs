@@ -277,6 +277,6 @@ pub(super) fn seed() -> u64 {
 const COMMANDS: usize = 64;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long a caller waits who does not say how long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
 const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 const REFRESH_PATIENCE: Duration = Duration::from_secs(60);

@@ -154,16 +154,22 @@ impl Broker {
 
     /// Reads the configuration again and puts it into force, or changes nothing and says what is wrong. Returns the
     /// accounts there are then.
-    pub async fn reload(&self, caller: &Caller) -> Result<Result<Vec<AccountName>, ConfigError>, Error> {
+    pub async fn reload(self: &Arc<Self>, caller: &Caller) -> Result<Result<Vec<AccountName>, ConfigError>, Error> {
         if !self.may_manage_daemon(caller) {
             return Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Manage });
         }
         let path = self.general.borrow().as_ref().map(|general| general.path.clone()).unwrap_or_default();
         match Settings::load(&path) {
             Ok(settings) => {
-                self.apply(&settings).await;
-                tracing::info!(accounts = settings.accounts.len(), "the configuration was read again");
-                Ok(Ok(settings.accounts.into_keys().collect()))
+                let names = settings.accounts.keys().cloned().collect();
+                let broker = self.clone();
+                // A task of its own: a caller that hangs up half-way would leave accounts stopped.
+                let applied = tokio::spawn(async move { broker.apply(&settings).await });
+                if let Some(panic) = applied.await.err().and_then(|error| error.try_into_panic().ok()) {
+                    std::panic::resume_unwind(panic);
+                }
+                tracing::info!("the configuration was read again");
+                Ok(Ok(names))
             }
             Err(error) => {
                 tracing::error!(%error, "the new configuration is not used, the old one stays in force");
@@ -258,6 +264,11 @@ impl Broker {
         seen.map(|(name, entry)| self.sight(caller, name, entry)).collect()
     }
 
+    /// The full name of an account, for a caller with any right to it.
+    pub fn find(&self, caller: &Caller, name: Option<&str>) -> Result<AccountName, Error> {
+        self.visible(caller, name).map(|(name, _)| name)
+    }
+
     /// One account.
     pub fn look(&self, caller: &Caller, name: Option<&str>) -> Result<Sight, Error> {
         let (name, entry) = self.account(caller, name, Action::Status)?;
@@ -350,9 +361,19 @@ impl Broker {
         policy::allows(rules, caller, action, self.own_uid)
     }
 
-    /// The account of that name, if the caller may do that to it. One that it has no right to at all does not exist
-    /// for it.
+    /// The account of that name, if the caller may do that to it.
     fn account(&self, caller: &Caller, name: Option<&str>, action: Action) -> Result<(AccountName, Arc<Entry>), Error> {
+        let (name, entry) = self.visible(caller, name)?;
+        if self.allows(&entry.settings.rules, caller, action) {
+            Ok((name, entry))
+        } else {
+            Err(Error::NotAuthorized { caller: caller.clone(), action })
+        }
+    }
+
+    /// The account of that name, or the only one, or `default`. One that the caller has no right to at all does not
+    /// exist for it.
+    fn visible(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Entry>), Error> {
         let all = self.all();
         let visible =
             |entry: &Entry| policy::ACTIONS.iter().any(|any| self.allows(&entry.settings.rules, caller, *any));
@@ -368,11 +389,7 @@ impl Broker {
         };
         let found = all.get_key_value(name).filter(|(_, entry)| visible(entry));
         let (name, entry) = found.ok_or_else(|| Error::NoSuchAccount { name: name.to_owned() })?;
-        if self.allows(&entry.settings.rules, caller, action) {
-            Ok((name.clone(), entry.clone()))
-        } else {
-            Err(Error::NotAuthorized { caller: caller.clone(), action })
-        }
+        Ok((name.clone(), entry.clone()))
     }
 
     fn sight(&self, caller: &Caller, name: &AccountName, entry: &Entry) -> Sight {

@@ -26,13 +26,17 @@ use super::systemd;
 
 /// Sets how much is logged while the daemon runs.
 #[derive(Clone)]
-pub struct LogLevel(reload::Handle<Targets, Registry>);
+pub struct LogLevel {
+    filter: reload::Handle<Targets, Registry>,
+    to_journal: bool,
+}
 
 impl LogLevel {
     /// Starts logging. To be called once.
     pub fn start(level: Level) -> Self {
         let (filter, handle) = reload::Layer::new(targets(level));
         let journal = connected_to_journal().then(JournalLog::empty).and_then(Result::ok);
+        let to_journal = journal.is_some();
         let registry = tracing_subscriber::registry();
         match journal.map(|journal| journal.with_syslog_identifier("bearerd".to_owned())) {
             Some(journal) => registry.with(JournalLayer(journal).with_filter(filter)).init(),
@@ -43,17 +47,22 @@ impl LogLevel {
                 registry.with(layer.with_filter(filter)).init();
             }
         }
-        Self(handle)
+        Self { filter: handle, to_journal }
+    }
+
+    /// Whether log lines go to the journal, not to standard error.
+    pub fn goes_to_journal(&self) -> bool {
+        self.to_journal
     }
 
     /// Changes the level.
     pub fn set(&self, level: Level) {
-        let _ = self.0.reload(targets(level));
+        let _ = self.filter.reload(targets(level));
     }
 
     /// The level in force.
     pub fn get(&self) -> Level {
-        let level = self.0.with_current(|targets| {
+        let level = self.filter.with_current(|targets| {
             let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN];
             levels.into_iter().find(|level| targets.would_enable("bearerd", level))
         });

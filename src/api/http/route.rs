@@ -1,5 +1,7 @@
 //! From a request to its answer.
 
+use std::sync::Arc;
+
 use hyper::{Method, Request, StatusCode, header::HeaderMap};
 use serde_json::json;
 
@@ -27,7 +29,7 @@ enum Route<'a> {
 }
 
 /// Answers one request of a caller that has been identified.
-pub async fn answer<B>(broker: &Broker, caller: &Caller, request: &Request<B>) -> Answer {
+pub async fn answer<B>(broker: &Arc<Broker>, caller: &Caller, request: &Request<B>) -> Answer {
     if let Some(objection) = guard::objection(request.headers()) {
         return answer::plain_error(StatusCode::FORBIDDEN, "not_authorized", objection);
     }
@@ -46,7 +48,7 @@ pub async fn answer<B>(broker: &Broker, caller: &Caller, request: &Request<B>) -
 }
 
 async fn obey(
-    broker: &Broker,
+    broker: &Arc<Broker>,
     caller: &Caller,
     route: Route<'_>,
     method: &Method,

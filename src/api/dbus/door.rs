@@ -1,0 +1,93 @@
+//! What all objects share: the broker, and who is calling.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use zbus::{Connection, OwnedVariant, Variant, message::Header};
+
+use super::{caller::Callers, facts, options, refusal::Refusal};
+use crate::{
+    account::AccountName,
+    broker::{Broker, Error},
+    platform::peer::Caller,
+};
+
+/// One stay on the bus.
+pub struct Door {
+    /// The verbs.
+    pub broker: Arc<Broker>,
+    callers: Callers,
+}
+
+impl Door {
+    /// A door that knows no caller yet.
+    pub fn new(broker: Arc<Broker>) -> Self {
+        Self { broker, callers: Callers::default() }
+    }
+
+    /// Who sent this message.
+    pub async fn caller(&self, connection: &Connection, header: &Header<'_>) -> Result<Caller, Refusal> {
+        self.callers.identify(connection, header).await
+    }
+
+    /// Who reads a property. Without a message it is read for a signal, that is for everybody.
+    pub async fn reader(&self, connection: &Connection, header: Option<&Header<'_>>) -> Result<Caller, Refusal> {
+        match header {
+            Some(header) => self.caller(connection, header).await,
+            None => Ok(Caller::unknown()),
+        }
+    }
+
+    /// The answer to `GetToken`: the token, the seconds it still lives (0: nobody knows), and the rest.
+    pub async fn token(
+        &self,
+        caller: &Caller,
+        account: &AccountName,
+        given: &BTreeMap<String, OwnedVariant>,
+    ) -> Result<(String, u32, HashMap<&'static str, Variant<'static>>), Refusal> {
+        let request = options::token_request(given)?;
+        let token = self.broker.token(caller, Some(account.as_str()), &request);
+        // The broker gives up first, as it has more to say then.
+        let answer = within(PATIENCE + GRACE, account, token).await?;
+        let expires_in = answer.expires_in.map_or(0, |left| u32::try_from(left).unwrap_or(u32::MAX));
+        Ok((answer.token.secret.expose().to_owned(), expires_in, facts::details(&answer)))
+    }
+
+    /// The answer of another verb, or that there is none in time. What was begun goes on.
+    pub async fn answer<T>(
+        &self,
+        account: &AccountName,
+        verb: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Refusal> {
+        within(PATIENCE, account, verb).await
+    }
+
+    /// Reads the configuration again.
+    pub async fn reload(&self, caller: Caller) -> Result<(), Refusal> {
+        match timeout(PATIENCE, self.broker.reload(&caller)).await {
+            Ok(Ok(Ok(_accounts))) => Ok(()),
+            Ok(Ok(Err(mistakes))) => Err(Refusal::configuration(mistakes.to_string())),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Refusal::timeout(
+                "the configuration is still being put into force; bearerd status shows how it goes",
+            )),
+        }
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    account: &AccountName,
+    verb: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Refusal> {
+    let answer = timeout(patience, verb).await;
+    Ok(answer.unwrap_or_else(|_| Err(Error::Timeout { account: account.clone() }))?)
+}
+
+/// D-Bus callers give up after 25 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(2);
