@@ -44,7 +44,14 @@ fn main() -> io::Result<ExitCode> {
         auto_approve: arguments.auto_approve,
         test_hooks: true,
         ..Settings::default()
-    })?;
+    });
+    let server = match server {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("port {} on 127.0.0.1: {error}", arguments.port);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let issuer = server.issuer();
     println!("{issuer}");
     eprintln!("issuer = \"{issuer}\"   provider = \"kinde\"   scopes = [\"openid\", \"offline\"]");
