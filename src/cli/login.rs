@@ -60,11 +60,11 @@ fn instructions(name: &str, prompt: &Prompt, screen: &Screen) -> String {
         return format!("To sign in {name}, open\n\n    {page}\n\nand enter the code\n\n    {code}\n");
     };
     let then = match complete {
-        Some(_) => "and check that the code is the one below",
-        None => "and enter the code below",
+        Some(_) => "and compare the code",
+        None => "and enter the code",
     };
     let drawing = qr.draw(screen.colour);
-    format!("To sign in {name}, scan this with a phone {then},\n{drawing}\nor open    {page}\nand enter  {code}\n")
+    format!("To sign in {name}, scan this with a phone {then}:\n{drawing}\nor open    {page}\nand enter  {code}\n")
 }
 
 /// A login that somebody waits for.

@@ -60,7 +60,7 @@ impl Screen {
 
     /// Writes JSON as it came, on one line.
     pub fn json(&self, text: &str) -> Result<(), Failure> {
-        self.answer(printable(text).trim())
+        self.answer(&one_line(text))
     }
 
     /// Says what is wrong, on stderr.
@@ -118,6 +118,11 @@ pub fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
+/// The same for JSON, where line feeds and the like stand between the members only.
+fn one_line(json: &str) -> String {
+    printable(json.replace(['\n', '\r', '\t'], " ").trim())
+}
+
 /// Time that is left, as a clock shows it: `9:05`, `1:00:00`.
 pub fn clock_face(left: Duration) -> String {
     let seconds = left.as_secs();
@@ -139,6 +144,7 @@ mod tests {
     fn nothing_that_a_terminal_acts_on_gets_through() {
         assert_eq!(printable("a\x1b[31m\r\n\x07\u{9b}\u{202e}é…"), "a?[31m?????é…");
         assert_eq!(printable_lines("a\x1b\nb\r\nc"), "a?\nb\nc");
+        assert_eq!(one_line("{\n\t\"a\": \"\u{9b}\"\n}\n"), "{  \"a\": \"?\" }");
     }
 
     #[test]

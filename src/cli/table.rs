@@ -86,10 +86,7 @@ fn protection(accounts: &[&Account]) -> Option<String> {
     levels.dedup();
     match levels.as_slice() {
         [] => None,
-        ["none"] => Some(
-            "Storage protection: none (the sign-in is kept unencrypted, in files that only bearerd and root can read)"
-                .to_owned(),
-        ),
+        ["none"] => Some("Storage protection: none (unencrypted, readable for bearerd and root only)".to_owned()),
         levels => Some(printable(&format!("Storage protection: {}", levels.join(", ")))),
     }
 }
@@ -143,7 +140,7 @@ a        degraded    no end known  never
 kinde    active      52 min        in 47 min
   signed in, token valid for 52 min
 
-Storage protection: none (the sign-in is kept unencrypted, in files that only bearerd and root can read)";
+Storage protection: none (unencrypted, readable for bearerd and root only)";
         assert_eq!(render(&some_accounts(), false), expected);
     }
 

@@ -39,23 +39,25 @@ pub fn problem(request: &'static str, status: &str, error: &str, description: &s
     answer(request, status, &body)
 }
 
-/// The first look at the account `kinde`, which comes with the tag `1`.
+/// The first look at the account `kinde`.
 pub fn look(body: &str) -> Step {
-    tagged(&[], "200 OK\r\nETag: \"1\"", body)
+    tagged(&[], "200 OK", body)
 }
 
-/// A later look: the request has to wait for something other than tag `1`.
+/// A later look, which waits for a change.
 pub fn later(body: &str) -> Step {
-    tagged(&["if-none-match: \"1\"", "prefer: wait="], "200 OK\r\nETag: \"1\"", body)
+    tagged(&["if-none-match: \"", "prefer: wait="], "200 OK", body)
 }
 
 /// The end of a long-poll without news.
 pub fn unchanged() -> Step {
-    tagged(&["if-none-match: \"1\"", "prefer: wait="], "304 Not Modified\r\nETag: \"1\"", "")
+    tagged(&["if-none-match: \"", "prefer: wait="], "304 Not Modified", "")
 }
 
-fn tagged(having: &'static [&'static str], head: &str, body: &str) -> Step {
-    Step::Answer { request: "GET /v1/accounts/kinde", having, pause: 20, head: head.to_owned(), body: body.to_owned() }
+/// Another body has another tag, if it is of another length.
+fn tagged(having: &'static [&'static str], status: &str, body: &str) -> Step {
+    let head = format!("{status}\r\nETag: \"{}\"", body.len());
+    Step::Answer { request: "GET /v1/accounts/kinde", having, pause: 20, head, body: body.to_owned() }
 }
 
 pub struct FakeDaemon {
