@@ -62,7 +62,7 @@ journal() { journalctl --sync; journalctl --boot "$@"; }
 journal_has() { journal --unit=bearerd.service --output=json | grep -E "$1"; }
 journal_is_free_of() { ! journal --all --output=export | grep -a -F -c -- "$1"; }
 
-server_answers() { curl --silent --output /dev/null --max-time 5 http://127.0.0.1:9400/ || [ $? -ne 7 ]; }
+server_answers() { curl --silent --output /dev/null --max-time 5 https://127.0.0.1:9400/ || [ $? -ne 7 ]; }
 
 # Not in the journal, because it may print tokens. Its directory survives a reboot.
 start_server() {

@@ -2,10 +2,11 @@
 #
 # Assumes, in the booted system:
 # - `make install`ed files, and an /etc/bearerd/bearerd.toml (bearerd.toml beside this script will do) with one account,
-#   $TEST_ACCOUNT (default), without rules, signed in on demand or manually, at http://127.0.0.1:9400
+#   $TEST_ACCOUNT (default), without rules, signed in on demand or manually, at https://127.0.0.1:9400
 # - $TEST_SERVER (/opt/test/server): an authorization server on 127.0.0.1:9400 that stays in the foreground, asks for a poll
 #   interval of a second or so, gives tokens of at least 10 minutes and may keep state in its working directory
 # - $TEST_APPROVE CODE (/opt/test/approve): approves that user code
+# - $TEST_OPEN TOKEN (/opt/test/open-resource): succeeds if the protected resource takes that token
 . /run/scripts/common.sh
 
 useradd --no-create-home permitted && useradd --no-create-home forbidden && usermod --append --groups bearerd permitted
@@ -51,6 +52,7 @@ check "a member of the group gets a token by HTTP" [ -n "$token" ]
 : "${token:=none}"
 check "and the same one over the bus" [ "$(token_by_bus permitted)" = "$token" ]
 check "root as well" [ "$(token_by_bus root)" = "$token" ]
+check "the token opens the protected resource" ${TEST_OPEN:-/opt/test/open-resource} "$token"
 token_by_http forbidden >/tmp/refused 2>&1
 check "a stranger cannot open the socket" [ $? -eq 7 ]
 bus forbidden $name.Manager GetToken 'sa{sv}' "" 0 >/tmp/refused 2>&1

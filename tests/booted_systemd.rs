@@ -1,0 +1,102 @@
+//! The installed files under a real booted systemd: socket activation, status text, journal, watchdog, both doors as a
+//! permitted and as a forbidden user, a bus that restarts, and a reboot that needs no new sign-in. The person approves
+//! on a real authorization server, over HTTPS with a private CA. What happens inside is in `tests/booted/*.sh`.
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
+
+use support::daemon::program;
+
+/// A machine that does not exist yet: what is laid over this one before its first boot.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self { folder: tempfile::tempdir().expect("a folder") };
+        let files = machine.folder.path().join("files");
+        fs::create_dir_all(files.join("etc/bearerd")).expect("a folder");
+        fs::copy(root().join("tests/booted/bearerd.toml"), files.join("etc/bearerd/bearerd.toml")).expect("a copy");
+        let installed = Command::new("make")
+            .args(["--silent", "install", &format!("DESTDIR={}", files.display()), &format!("PROGRAM={}", program())])
+            .current_dir(root())
+            .status()
+            .expect("make runs");
+        assert!(installed.success());
+        let server = files.join("opt/test");
+        fs::create_dir_all(&server).expect("a folder");
+        copy(&root().join("tests/servers"), &server.join("servers"));
+        let made = Command::new("sh").arg(root().join("tests/servers/make-ca.sh")).arg(server.join("tls")).output();
+        assert!(made.expect("openssl runs").status.success(), "no certificates");
+        let tls = "/opt/test/tls";
+        // The server stays for as long as its standard input is open.
+        let serve = format!(
+            "sleep infinity | exec node /opt/test/servers/oidc-provider.mjs --port 9400 --interval 1 \
+             --cert {tls}/server.pem --key {tls}/server.key --access-ttl 86400"
+        );
+        executable(&server.join("server"), &serve);
+        let approve = "exec node /opt/test/servers/approve.mjs --ca /opt/test/tls/ca.pem \
+                       \"https://127.0.0.1:9400/device?user_code=$1\"";
+        executable(&server.join("approve"), approve);
+        let open = "exec curl --fail --silent --show-error --cacert /opt/test/tls/ca.pem \
+                    --header \"Authorization: Bearer $1\" https://127.0.0.1:9400/resource";
+        executable(&server.join("open-resource"), open);
+        machine
+    }
+
+    /// Boots it and runs a scenario in it; `None` where this machine cannot, which is an error in CI.
+    fn boot(&self, scenario: &str) -> Option<()> {
+        let output = Command::new("sh")
+            .arg(root().join("tests/booted/boot.sh"))
+            .arg(self.folder.path())
+            .arg(root().join("tests/booted").join(scenario))
+            .output()
+            .expect("sh runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complained = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => {
+                println!("{said}");
+                Some(())
+            }
+            Some(77) if std::env::var_os("CI").is_none() => {
+                eprintln!("not run here: {complained}");
+                None
+            }
+            code => panic!("{scenario} ended with {code:?}\n{said}\n{complained}\n{}", self.log("status")),
+        }
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join("results").join(name)).unwrap_or_default()
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-R").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success());
+}
+
+fn executable(path: &Path, command: &str) {
+    fs::write(path, format!("#!/bin/sh\n{command}\n")).expect("a script");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+#[test]
+fn the_installed_service_works_from_first_boot_to_reboot() {
+    let machine = Machine::new();
+    if machine.boot("first-boot.sh").is_some() {
+        machine.boot("second-boot.sh").expect("what booted once boots again");
+    }
+}
