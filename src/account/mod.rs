@@ -6,7 +6,7 @@
 //! bring back the result, to call [`Account::handle_deadline`] when [`Account::poll_deadline`] has come, and to poll
 //! all of them after every event.
 //!
-//! [`login`] and [`session`] are separate parts, so that an old session serves while a new login waits for a person.
+//! `login` and `session` are separate parts, so that an old session serves while a new login waits for a person.
 //! They share one request slot: an account never has two requests in flight.
 
 mod backoff;
