@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use hyper::{Method, Request, StatusCode, header::HeaderMap};
+use hyper::{
+    Method, Request, StatusCode,
+    header::{HeaderMap, HeaderValue},
+};
 use serde_json::json;
 
 use super::{
@@ -108,11 +111,15 @@ async fn obey(
 /// One account, at once or as soon as it is not any more as the client knows it.
 async fn look(broker: &Broker, caller: &Caller, name: &str, headers: &HeaderMap) -> Result<Answer, Error> {
     let known = request::known_revision(headers);
-    let sight = match (known, request::preferred_wait(headers)) {
+    let waited = request::preferred_wait(headers).filter(|_| known.is_some());
+    let sight = match (known, waited) {
         (Some(revision), Some(patience)) => broker.look_after(caller, name, revision, patience).await?,
         _ => broker.look(caller, Some(name))?,
     };
     let mut answer = answer::account(&sight);
+    if let Some(applied) = waited.and_then(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok()) {
+        answer.headers_mut().insert("preference-applied", applied);
+    }
     if known == Some(sight.view.revision) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         *answer.body_mut() = http_body_util::Full::default();
