@@ -19,7 +19,7 @@ demo: build
 
 test:
 	sh tests/prepare.sh
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 check:
 	$(CARGO) fmt --check

@@ -26,7 +26,7 @@ fn refused(config: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("bearerd.toml"), config).expect("a file");
     let output = Command::new(program())
-        .args(["run", "--config", "bearerd.toml", "--state-dir", "state", "--socket", "api.sock", "--bus", "none"])
+        .args(["run", "--config", "bearerd.toml", "--state-dir", "state"])
         .args(arguments)
         .current_dir(folder.path())
         .output()
@@ -36,13 +36,13 @@ fn refused(config: &str, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_configuration_that_cannot_be_used_is_shown_with_its_place() {
-    let (code, said) = refused("[accounts.box]\nissuer = \"http://login.example.com\"\n", &[]);
+    let (code, said) = refused("[accounts.box]\nissuer = \"http://login.example.com\"\n", &NOWHERE);
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("bearerd.toml:2:10:") && said.contains("only https://"), "{said}");
-    let (code, said) = refused("[accounts.box\n", &[]);
+    let (code, said) = refused("[accounts.box\n", &NOWHERE);
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("bearerd.toml:1:"), "{said}");
-    let (code, said) = refused("", &["--bus", "tram"]);
+    let (code, said) = refused("", &["--bus", "tram", "--socket", "api.sock"]);
     assert_eq!(code, Some(2), "{said}");
 }
 
@@ -71,13 +71,13 @@ fn a_socket_path_that_is_taken_is_left_alone() {
     let server = AuthorizationServer::start();
     let daemon = signed_in(&server);
     let socket = daemon.socket().display().to_string();
-    let (code, said) = refused("", &["--socket", &socket]);
+    let (code, said) = refused("", &["--bus", "none", "--socket", &socket]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("another program is serving at"), "{said}");
     assert_eq!(daemon.get("/v1/health").status, 200);
 
     let precious = daemon.folder().join("bearerd.toml").display().to_string();
-    let (code, said) = refused("", &["--socket", &precious]);
+    let (code, said) = refused("", &["--bus", "none", "--socket", &precious]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("not a socket"), "{said}");
     assert_eq!(fs::read_to_string(&precious).expect("a file"), config(&server));
@@ -148,3 +148,5 @@ fn a_reload_that_is_wrong_changes_nothing() {
     assert_eq!(daemon.post("/v1/reload").status, 200);
     assert_eq!(daemon.get("/v1/accounts/box/token").status, 404, "the one that went");
 }
+
+const NOWHERE: [&str; 4] = ["--bus", "none", "--socket", "api.sock"];
