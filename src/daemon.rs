@@ -14,14 +14,14 @@ use crate::{
         dbus,
         http::{self, Pulse},
     },
-    broker::{Broker, story},
+    broker::{Broker, Protection, story},
     config::{Bus, ConfigError, Settings},
     platform::{
         clock,
         journal::LogLevel,
         peer::Caller,
         socket::{self, OwnSocket, SocketError},
-        store::{Store, StoreError},
+        store::{KeyError, Keys, Store, StoreError},
         systemd,
     },
 };
@@ -46,6 +46,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error("--bus {0}: this is not a message bus; write system, session, none or a D-Bus address")]
     Bus(String),
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -76,7 +78,11 @@ pub fn run(options: &Options) -> ExitCode {
         Err(failure) => {
             tracing::error!("{failure}");
             systemd::notify(&[NotifyState::Status(&one_line(&failure.to_string()))]);
-            ExitCode::from(if matches!(failure, Failure::Config(_) | Failure::Bus(_)) { CONFIG } else { 1 })
+            ExitCode::from(if matches!(failure, Failure::Config(_) | Failure::Bus(_) | Failure::Key(_)) {
+                CONFIG
+            } else {
+                1
+            })
         }
     }
 }
@@ -105,7 +111,7 @@ impl House {
         };
         let configured = settings.state_directory.clone();
         let state = options.state_directory.clone().or_else(systemd::state_directory).or(configured);
-        let store = Store::open(&state.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)))?;
+        let store = Store::open(&state.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)), Keys::from_credentials()?)?;
         let (listener, own_socket) = match passed.into_iter().next() {
             Some((_, listener)) if options.socket.is_none() => (listener, None),
             _ => {
@@ -117,6 +123,7 @@ impl House {
     }
 
     async fn live(self) -> Result<(), Failure> {
+        say_how_state_is_protected(self.store.protection());
         let broker = Arc::new(Broker::new(self.store));
         broker.apply(&self.settings).await;
         let listener = tokio::net::UnixListener::from_std(self.listener).map_err(Failure::Setup)?;
@@ -140,6 +147,17 @@ impl House {
         tracing::info!("stopped");
         outcome
     }
+}
+
+/// One line in the log for each start. Unsealed state is a choice that `bearerd status` shows all the time, so it is no
+/// warning here.
+fn say_how_state_is_protected(protection: Protection) {
+    let how = match protection {
+        Protection::None => "not sealed; docs/state.md says how to seal them",
+        Protection::Host => "sealed with a key that lies on the same disk",
+        Protection::Tpm2 => "sealed with a key that this machine's TPM guards",
+    };
+    tracing::info!(protection = protection.as_str(), "stored sign-ins are {how}");
 }
 
 /// Returns at SIGTERM or SIGINT, or when an account's task has died; SIGHUP reloads.

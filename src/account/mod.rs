@@ -242,6 +242,14 @@ impl Account {
         version
     }
 
+    /// The state is to be made durable once more, though nothing of it has changed: what protects it has. Returns the
+    /// version that has to be durable before anyone is told.
+    pub fn handle_save(&mut self, now: Instant) -> u64 {
+        let version = self.ledger.want();
+        self.advance(now);
+        version
+    }
+
     /// Somebody wants a new token now; it comes as soon as the floor between refreshes allows.
     pub fn handle_refresh(&mut self, now: Instant) {
         self.session.hurry(now);

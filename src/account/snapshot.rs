@@ -48,6 +48,8 @@ pub enum Reason {
     IdentityChanged,
     /// The server wants a person, or the configuration no longer matches the grant.
     Policy,
+    /// What was stored of the sign-in cannot be used.
+    Storage,
 }
 
 /// An access token and what is known of it.
@@ -191,6 +193,7 @@ impl Reason {
             Self::Denied => "denied",
             Self::CodeExpired => "code_expired",
             Self::IdentityChanged => "identity_changed",
+            Self::Storage => "storage",
             Self::Policy => "policy",
         }
     }

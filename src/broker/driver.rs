@@ -41,6 +41,7 @@ pub(super) enum Command {
     CancelLogin(Reply<bool>),
     Logout(Reply<Result<(), Error>>),
     Refresh(Reply<Result<(), Error>>),
+    Save(Reply<Result<(), Error>>),
     Alive(Reply<()>),
 }
 
@@ -196,7 +197,11 @@ impl Driver {
             }
             Command::Logout(reply) => {
                 let version = self.machine.handle_logout(now.boot);
-                (PATIENCE, Awaited::Logout { version, reply })
+                (PATIENCE, Awaited::Durable { version, reply })
+            }
+            Command::Save(reply) => {
+                let version = self.machine.handle_save(now.boot);
+                (PATIENCE, Awaited::Durable { version, reply })
             }
             Command::Refresh(reply) => {
                 let attempts = self.machine.snapshot(now.boot).attempts;

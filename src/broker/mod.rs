@@ -6,6 +6,7 @@
 mod driver;
 mod error;
 pub mod policy;
+mod stored;
 pub mod story;
 mod waiting;
 
@@ -19,16 +20,12 @@ use std::{
 use tokio::sync::{Mutex, oneshot, watch};
 
 use self::driver::{Command, Driver, Handle, World};
-pub use self::{driver::View, error::Error};
+pub use self::{driver::View, error::Error, stored::Rekeyed};
+pub use crate::platform::store::Protection;
 use crate::{
     account::{Account, AccountName, Answer, Need, Prompt, Reason, Token},
     config::{AccountSettings, Action, ConfigError, Display, Rule, Settings},
-    platform::{
-        clock,
-        peer::Caller,
-        provider::Provider,
-        store::{Loaded, Store},
-    },
+    platform::{clock, peer::Caller, provider::Provider, store::Store},
     secret::Fingerprint,
     time::Now,
 };
@@ -105,6 +102,8 @@ pub struct Sight {
     pub now: Now,
     /// The caller may see the code that is out.
     pub may_see_prompt: bool,
+    /// How what is stored of it is protected.
+    pub protection: Protection,
 }
 
 impl Broker {
@@ -326,21 +325,7 @@ impl Broker {
     }
 
     fn start(&self, name: &AccountName, settings: &AccountSettings) -> Handle {
-        let record = match self.store.load(name) {
-            Loaded::Record(record) => Some(*record),
-            Loaded::Nothing => None,
-            Loaded::Damaged(aside) => {
-                tracing::error!(
-                    account = %name, file = %aside.display(),
-                    "the stored sign-in cannot be read and was put aside; sign in again"
-                );
-                None
-            }
-            Loaded::Unreadable(error) => {
-                tracing::error!(account = %name, %error, "the stored sign-in cannot be read from the disk; sign in again");
-                None
-            }
-        };
+        let record = stored::load(&self.store, name);
         let provider = match &settings.ca {
             Some(ca) => Provider::new(Some(ca.clone())),
             None => self.provider.clone(),
@@ -401,6 +386,7 @@ impl Broker {
             view: entry.handle.view(),
             now: clock::now(),
             may_see_prompt: self.allows(&entry.settings.rules, caller, Action::Login),
+            protection: self.protection(),
         }
     }
 }

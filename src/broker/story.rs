@@ -76,6 +76,7 @@ pub fn why_signed_out(reason: Reason) -> &'static str {
         Reason::Denied => "the sign-in was denied",
         Reason::CodeExpired => "the code was not entered in time",
         Reason::IdentityChanged => "somebody else has signed in",
+        Reason::Storage => "the stored sign-in cannot be used, see the log for why",
         Reason::Policy => "the server or a change of the configuration asks for a new sign-in",
     }
 }

@@ -20,8 +20,8 @@ pub(super) enum Awaited {
     Token { need: Need, for_a_person: bool, reply: Reply<Result<Arc<Token>, Error>> },
     /// The code of a login that has begun.
     Prompt(Reply<Result<Arc<Prompt>, Error>>),
-    /// The disk, to have forgotten the grant.
-    Logout { version: u64, reply: Reply<Result<(), Error>> },
+    /// The disk, to have that version.
+    Durable { version: u64, reply: Reply<Result<(), Error>> },
     /// The end of a refresh, after that many.
     Refresh { attempts: u64, reply: Reply<Result<(), Error>> },
 }
@@ -47,9 +47,9 @@ impl Waiting {
                 Some(answer) => tell(reply, answer),
                 None => Some(Awaited::Prompt(reply)),
             },
-            Awaited::Logout { version, reply } => match moment.logout(version, late) {
+            Awaited::Durable { version, reply } => match moment.durable(version, late) {
                 Some(answer) => tell(reply, answer),
-                None => Some(Awaited::Logout { version, reply }),
+                None => Some(Awaited::Durable { version, reply }),
             },
             Awaited::Refresh { attempts, reply } => match moment.refresh(attempts, late) {
                 Some(answer) => tell(reply, answer),
@@ -94,7 +94,7 @@ impl Moment<'_> {
         }
     }
 
-    fn logout(&self, version: u64, late: bool) -> Option<Result<(), Error>> {
+    fn durable(&self, version: u64, late: bool) -> Option<Result<(), Error>> {
         let trouble = self.snapshot.trouble.as_ref().filter(|trouble| trouble.fault == Fault::Storage);
         match trouble {
             _ if self.machine.is_saved(version) => Some(Ok(())),

@@ -67,6 +67,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Seal everything that is stored again, with the newest key
+    Rekey {
+        /// Print what was sealed as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Look for mistakes in the configuration; needs no daemon
     Check {
         /// The configuration [default: that of --config]

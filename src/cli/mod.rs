@@ -58,6 +58,7 @@ fn dispatch(common: &Common, command: Command, screen: &Screen) -> Result<Exit, 
             Command::Refresh { account, json } => verbs::refresh(&client, account, json, screen).await,
             Command::Wait(wait) => wait::run(&client, wait, screen).await,
             Command::Reload { json } => verbs::reload(&client, json, screen).await,
+            Command::Rekey { json } => verbs::rekey(&client, json, screen).await,
         }
     });
     // What still runs in the background is of no interest, and must not hold up the exit.

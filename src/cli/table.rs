@@ -87,6 +87,8 @@ fn protection(accounts: &[&Account]) -> Option<String> {
     match levels.as_slice() {
         [] => None,
         ["none"] => Some("Storage protection: none (unencrypted, readable for bearerd and root only)".to_owned()),
+        ["host"] => Some("Storage protection: host (sealed with a key that lies on the same disk)".to_owned()),
+        ["tpm2"] => Some("Storage protection: tpm2 (sealed with a key that this machine's TPM guards)".to_owned()),
         levels => Some(printable(&format!("Storage protection: {}", levels.join(", ")))),
     }
 }

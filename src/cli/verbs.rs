@@ -1,4 +1,4 @@
-//! The verbs that are one request: `bearerd logout`, `refresh` and `reload`.
+//! The verbs that are one request: `bearerd logout`, `refresh`, `reload` and `rekey`.
 
 use serde::Deserialize;
 
@@ -15,6 +15,13 @@ use crate::account::AccountName;
 #[derive(Deserialize)]
 struct Reloaded {
     accounts: Vec<String>,
+}
+
+/// `POST /v1/rekey`
+#[derive(Deserialize)]
+struct Rekeyed {
+    accounts: Vec<String>,
+    protection: String,
 }
 
 /// `bearerd logout`
@@ -59,5 +66,24 @@ pub async fn reload(client: &Client, json: bool, screen: &Screen) -> Result<Exit
         names => format!("the configuration is in force: {}", names.join(", ")),
     };
     screen.answer(&printable(&text))?;
+    Ok(Exit::Success)
+}
+
+/// `bearerd rekey`. Without a key it fails, so that a script that goes on to remove an old key does not.
+pub async fn rekey(client: &Client, json: bool, screen: &Screen) -> Result<Exit, Failure> {
+    let answer = client.ask(POST, "/v1/rekey").await?;
+    let Rekeyed { accounts, protection } = answer.read()?;
+    if json {
+        screen.json(&answer.text())?;
+    } else if protection != "none" {
+        let names = if accounts.is_empty() { "no account has anything stored".to_owned() } else { accounts.join(", ") };
+        screen
+            .answer(&printable(&format!("sealed with the newest key: {names} (storage protection: {protection})")))?;
+    }
+    if protection == "none" {
+        let text = "the daemon has no key, so everything is stored unsealed; as root, /usr/lib/bearerd/statekey enable \
+                    makes one";
+        return Err(Failure::new(Exit::Configuration, text));
+    }
     Ok(Exit::Success)
 }

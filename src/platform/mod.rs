@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod journal;
+pub mod machine;
 pub mod peer;
 pub mod provider;
 pub mod socket;

@@ -2,10 +2,11 @@
 //!
 //! The environment is read here and nowhere else.
 
-use std::{env, io, os::unix::net::UnixListener, path::PathBuf, time::Duration};
+use std::{env, fs, io, os::unix::net::UnixListener, path::PathBuf, time::Duration};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use secrecy::zeroize::Zeroizing;
 
 /// The sockets that systemd passed, by their `FileDescriptorName=`. To be called once, before any thread is started:
 /// it takes the variables out of the environment's reach.
@@ -38,6 +39,16 @@ pub fn watchdog() -> Option<Duration> {
 /// Where the unit's credentials are.
 pub fn credentials_directory() -> Option<PathBuf> {
     variable("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+/// One of the unit's credentials; `None` where it has none of that name.
+pub fn credential(name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(folder) = credentials_directory() else { return Ok(None) };
+    match fs::read(folder.join(name)) {
+        Ok(content) => Ok(Some(Zeroizing::new(content))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The unit's `StateDirectory=`, the first of them.

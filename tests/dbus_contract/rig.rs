@@ -19,7 +19,10 @@ use bearerd::{
     api::dbus,
     broker::Broker,
     config::{Bus, Settings},
-    platform::{journal::LogLevel, store::Store},
+    platform::{
+        journal::LogLevel,
+        store::{Keys, Store},
+    },
 };
 use futures_util::{Stream, StreamExt};
 use tempfile::TempDir;
@@ -54,7 +57,7 @@ impl Rig {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder for everybody");
         let approved = Arc::new(AtomicBool::new(false));
         let provider = start_provider(approved.clone());
-        let store = Store::open(&folder.path().join("state")).expect("a store");
+        let store = Store::open(&folder.path().join("state"), Keys::default()).expect("a store");
         let (broker, shutdown) = (Arc::new(Broker::new(store)), CancellationToken::new());
         let rig = Self { folder, broker, daemon: None, approved, provider, shutdown };
         rig.write(accounts);

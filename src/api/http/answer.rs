@@ -143,7 +143,7 @@ fn account_json(sight: &Sight) -> Value {
         "message": sight.sentence(),
         "issuer": sight.issuer,
         "refresh_token": snapshot.refreshable,
-        "protection": "none",
+        "protection": sight.protection.as_str(),
     });
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {

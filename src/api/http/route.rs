@@ -28,6 +28,7 @@ enum Route<'a> {
     Logout(&'a str),
     Refresh(&'a str),
     Reload,
+    Rekey,
     Health,
 }
 
@@ -102,8 +103,16 @@ async fn obey(
             }
             Err(error) => answer::plain_error(StatusCode::UNPROCESSABLE_ENTITY, "configuration", &error.to_string()),
         },
+        (Route::Rekey, _) => {
+            let rekeyed = broker.rekey(caller).await?;
+            let names: Vec<_> = rekeyed.accounts.iter().map(ToString::to_string).collect();
+            let protection = rekeyed.protection.as_str();
+            answer::json_body(StatusCode::OK, &json!({ "accounts": names, "protection": protection }))
+        }
         (Route::Health, _) => {
-            answer::json_body(StatusCode::OK, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+            let (version, protection) = (env!("CARGO_PKG_VERSION"), broker.protection().as_str());
+            let health = json!({ "status": "ok", "version": version, "protection": protection });
+            answer::json_body(StatusCode::OK, &health)
         }
     })
 }
@@ -139,6 +148,7 @@ impl<'a> Route<'a> {
             ["token"] => Some(Self::Token(None)),
             ["health"] => Some(Self::Health),
             ["reload"] => Some(Self::Reload),
+            ["rekey"] => Some(Self::Rekey),
             ["accounts"] => Some(Self::Accounts),
             ["accounts", name] => Some(Self::Account(name)),
             ["accounts", name, "token"] => Some(Self::Token(Some(name))),
@@ -154,7 +164,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Token(_) | Self::Accounts | Self::Account(_) | Self::Health => "GET, HEAD",
             Self::Login(_) => "GET, HEAD, POST, DELETE",
-            Self::Logout(_) | Self::Refresh(_) | Self::Reload => "POST",
+            Self::Logout(_) | Self::Refresh(_) | Self::Reload | Self::Rekey => "POST",
         }
     }
 }
