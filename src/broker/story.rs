@@ -1,12 +1,12 @@
 //! An account in plain words: the one place where sentences for people are made, so that `systemctl status`, the
 //! command line, HTTP and D-Bus tell the same story.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::View;
 use crate::{
     account::{AccountName, Reason, Snapshot, State},
-    time::{Instant, Now},
+    time::{Instant, Now, span},
 };
 
 /// How the account is and what to do, in one sentence without a full stop.
@@ -81,20 +81,6 @@ pub fn why_signed_out(reason: Reason) -> &'static str {
     }
 }
 
-/// A span of time in its two largest units: `2 d 3 h`, `5 min`, `40 s`.
-pub fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, 0) => format!("{hours} h"),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        (_, 0, _) => format!("{days} d"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
 fn signed_in(snapshot: &Snapshot, now: Now) -> String {
     let left = snapshot.valid_token(now.boot).and_then(|token| token.remaining(now.boot));
     let valid = left.map_or(String::new(), |left| format!(", token valid for {}", span(left)));
@@ -114,24 +100,4 @@ fn waiting(snapshot: &Snapshot, now: Instant, with_code: bool) -> String {
     let Some(prompt) = &snapshot.prompt else { return "waiting for sign-in".to_owned() };
     let code = if with_code { format!(" and enter {}", prompt.user_code) } else { String::new() };
     format!("waiting for sign-in, open {}{code} ({} left)", prompt.verification_uri, span(now.until(prompt.expires)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_have_at_most_two_units() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (3600, "1 h"),
-            (5400, "1 h 30 min"),
-            (86_400, "1 d"),
-            (97_200, "1 d 3 h"),
-        ] {
-            assert_eq!(span(Duration::from_secs(seconds)), text);
-        }
-    }
 }

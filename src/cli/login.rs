@@ -13,7 +13,10 @@ use super::{
     qr::Qr,
     screen::{Screen, clock_face, printable},
 };
-use crate::{broker::story::span, platform::clock, time::Instant};
+use crate::{
+    platform::clock,
+    time::{Instant, span},
+};
 
 /// Starts a login, or joins the one that is running.
 pub async fn run(client: &Client, arguments: Login, screen: &Screen) -> Result<Exit, Failure> {

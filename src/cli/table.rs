@@ -6,7 +6,7 @@ use super::{
     account::Account,
     screen::{Mood, paint, printable},
 };
-use crate::broker::story::span;
+use crate::time::span;
 
 /// The table, the worst first, below each account what there is to say of it, and at the end how the stored sign-ins
 /// are protected.
