@@ -16,6 +16,10 @@ install:
 	for f in $(notdir $(units)); do $(INSTALL) -D -m 0644 systemd/$$f $(prefix)/lib/systemd/system/$$f || exit; done
 # Units need absolute paths; with PREFIX=/usr this changes nothing.
 	cd $(prefix)/lib/systemd/system && sed -i 's,=/usr/bin/bearerd,=$(PREFIX)/bin/bearerd,' $(notdir $(filter %.service,$(units)))
+	cd $(prefix)/lib/systemd/system && sed -i 's,=/usr/lib/bearerd/statekey,=$(PREFIX)/lib/bearerd/statekey,' bearerd-seal.service bearerd-recover.service
+	$(INSTALL) -D -m 0755 systemd/statekey.sh $(prefix)/lib/bearerd/statekey
+	sed -i 's,/usr/lib/bearerd/,$(PREFIX)/lib/bearerd/,' $(prefix)/lib/bearerd/statekey
+	$(INSTALL) -D -m 0644 systemd/sealed.conf $(prefix)/lib/bearerd/sealed.conf
 	$(INSTALL) -D -m 0644 systemd/bearerd.sysusers $(prefix)/lib/sysusers.d/bearerd.conf
 	$(INSTALL) -D -m 0644 systemd/bearerd.tmpfiles $(prefix)/lib/tmpfiles.d/bearerd.conf
 	for f in $(notdir $(wildcard systemd/*.catalog)); do $(INSTALL) -D -m 0644 systemd/$$f $(prefix)/lib/systemd/catalog/$$f || exit; done

@@ -71,3 +71,14 @@ start_server() {
         -- ${TEST_SERVER:-/opt/test/server}
     within 10 server_answers
 }
+
+# Signs in, and leaves the token in $token.
+sign_in() {
+    check "login --no-wait returns" bearerd login --no-wait "$account"
+    code=$(http root "/v1/accounts/$account/login" --header 'Accept: application/json' | text_member user_code)
+    check "the sign-in is approved" ${TEST_APPROVE:-/opt/test/approve} "$code"
+    check "the account becomes active" within 60 state_is active
+    token=$(token_by_http root)
+    check "there is a token" [ -n "$token" ]
+    : "${token:=none}"
+}

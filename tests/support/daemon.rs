@@ -39,7 +39,8 @@ impl Daemon {
         Self::start_in(tempfile::tempdir().expect("a folder"), config, arguments)
     }
 
-    fn start_in(folder: TempDir, config: &str, arguments: &[&str]) -> Self {
+    /// The same in a folder that is there already. What is in its `credentials` are those that systemd would pass.
+    pub fn start_in(folder: TempDir, config: &str, arguments: &[&str]) -> Self {
         fs::write(folder.path().join("bearerd.toml"), config).expect("a configuration");
         let notify = UnixDatagram::bind(folder.path().join("notify.sock")).expect("a notify socket");
         // Far above what any step takes, so that only a real hang ends a test.
@@ -192,6 +193,9 @@ fn spawn(folder: &Path, arguments: &[&str]) -> Child {
     command.arg("--state-dir").arg(folder.join("state")).arg("--socket").arg(folder.join("api.sock"));
     if !arguments.contains(&"--bus") {
         command.args(["--bus", "none"]);
+    }
+    if folder.join("credentials").is_dir() {
+        command.env("CREDENTIALS_DIRECTORY", folder.join("credentials"));
     }
     command.args(arguments).env("NOTIFY_SOCKET", folder.join("notify.sock"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the program starts")

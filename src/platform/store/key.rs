@@ -61,8 +61,8 @@ impl Keys {
             _ => Key::derive(secret).map_err(|_| KeyError::Short { name, length: secret.len() }),
         };
         let current = read(CURRENT)?.map(|secret| derive(CURRENT, &secret)).transpose()?;
-        // An empty one stands for none: `SetCredential=` makes the file optional that way.
-        let previous = read(PREVIOUS)?.filter(|secret| !secret.is_empty());
+        // The unit sets this where there is no file, because a file that is missing would be an error.
+        let previous = read(PREVIOUS)?.filter(|secret| secret.as_slice() != b"none");
         let previous = previous.map(|secret| derive(PREVIOUS, &secret)).transpose()?;
         let protection = match &current {
             None => Protection::None,
