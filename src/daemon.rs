@@ -153,7 +153,7 @@ impl House {
 /// warning here.
 fn say_how_state_is_protected(protection: Protection) {
     let how = match protection {
-        Protection::None => "not sealed; docs/state.md says how to seal them",
+        Protection::None => "not sealed; to seal them, run as root: /usr/lib/bearerd/statekey enable",
         Protection::Host => "sealed with a key that lies on the same disk",
         Protection::Tpm2 => "sealed with a key that this machine's TPM guards",
     };

@@ -243,6 +243,17 @@ fn refresh_logout_and_reload_say_what_they_did() {
 }
 
 #[test]
+fn rekey_says_what_is_sealed_and_fails_where_nothing_is() {
+    let rekeyed = r#"{"accounts":["fleet","kinde"],"protection":"host"}"#;
+    let script = || vec![ok("POST /v1/rekey", rekeyed)];
+    let said = "sealed with the newest key: fleet, kinde (storage protection: host)\n";
+    assert_eq!(run(script(), &["rekey"]).quietly(0), said);
+    assert_eq!(run(script(), &["rekey", "--json"]).quietly(0), format!("{rekeyed}\n"));
+    let script = vec![ok("POST /v1/rekey", r#"{"accounts":["kinde"],"protection":"none"}"#)];
+    assert!(run(script, &["rekey"]).complains(78).contains("stored unsealed"));
+}
+
+#[test]
 fn check_needs_no_daemon() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bearerd.toml");

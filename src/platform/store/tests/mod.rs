@@ -198,6 +198,14 @@ fn the_previous_key_still_opens_and_a_save_is_under_the_new_one() {
     let loaded = store.load(&name());
     assert!(loaded.incidents.is_empty() && !loaded.outdated, "nothing is left under the old key");
     assert_eq!(token(&loaded).as_deref(), Some("kept"));
+    drop(store);
+
+    // With a previous key alone sealing is given up.
+    let store = Store::open_on(HERE, folder.path(), Keys::of(None, Some(&OTHER_KEY))).expect("a store");
+    assert!(store.load(&name()).outdated);
+    store.save(&name(), &record("kept")).expect("a save");
+    drop(store);
+    assert_eq!(token(&plain(folder.path()).load(&name())).as_deref(), Some("kept"));
 }
 
 #[test]
