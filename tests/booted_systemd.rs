@@ -95,3 +95,11 @@ fn the_installed_service_works_from_first_boot_to_reboot() {
         machine.boot("second-boot.sh").expect("what booted once boots again");
     }
 }
+
+#[test]
+fn a_sealed_machine_keeps_its_sign_in_and_outlives_its_key() {
+    let machine = Machine::new();
+    if machine.boot("sealed.sh").is_some() {
+        machine.boot("sealed-second-boot.sh").expect("what booted once boots again");
+    }
+}
