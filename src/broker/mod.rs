@@ -291,10 +291,20 @@ impl Broker {
         self.look(caller, Some(name))
     }
 
-    /// Starts a login, or joins the one that is running, and returns its prompt (RFC 8628 §3.3).
-    pub async fn login(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Prompt>), Error> {
+    /// Starts a login, or joins the one that is running, and returns its prompt (RFC 8628 §3.3). With `replace`, whoever
+    /// signs in takes over from the person who signed in before.
+    pub async fn login(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        replace: bool,
+    ) -> Result<(AccountName, Arc<Prompt>), Error> {
         let (name, entry) = self.account(caller, name, Action::Login)?;
-        let answer = entry.handle.ask(Command::Login).await;
+        if replace {
+            // As much as a logout and a login in one.
+            self.account(caller, Some(name.as_str()), Action::Manage)?;
+        }
+        let answer = entry.handle.ask(|reply| Command::Login { replace, reply }).await;
         let prompt = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }))?;
         Ok((name, prompt))
     }
