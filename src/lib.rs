@@ -21,7 +21,10 @@
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
     clippy::module_name_repetitions,
+    clippy::match_bool,
     clippy::must_use_candidate,
+    clippy::needless_for_each,
+    clippy::needless_pass_by_value,
     clippy::single_match_else,
     clippy::unused_self,
     reason = "the house style says these things where they matter"

@@ -49,6 +49,8 @@ pub struct Now {
     pub boot: Instant,
     /// The wall clock.
     pub wall: UnixTime,
+    /// Whether the wall clock can be believed: a box without a battery starts in the past until the network sets it.
+    pub synchronised: bool,
 }
 
 impl Now {

@@ -1,27 +1,29 @@
 //! The device authorization grant (RFC 8628), from the first request to the tokens.
 //!
 //! Polling is never early: each poll waits a whole interval after the previous *reply*, the first one included, and
-//! `slow_down` lengthens the interval for good.
+//! `slow_down` lengthens the interval for good. See [`super::waiting`].
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    backoff::Backoff,
-    record::Grant,
-    session::is_operators,
+    backoff::{Backoff, between},
+    grant::{Asked, Grant},
+    record::{Clocks, Record, StoredMoment},
     snapshot::{Fault, Prompt, Reason, Trouble},
+    verdict::fault_of,
+    waiting::{Polled, StoredLogin, Waiting},
 };
 use crate::{
     oauth::{
         client::{Client, Server},
         device::DeviceAuthorization,
-        error::{ErrorCode, Failure},
+        error::Failure,
         exchange::{Endpoint, Request, Response},
         metadata,
         token::TokenResponse,
     },
     secret::Secret,
-    time::Instant,
+    time::{Instant, Now},
 };
 
 /// The login part of an account: nothing, or one device login.
@@ -29,6 +31,8 @@ pub(super) struct Login {
     step: Step,
     /// Nobody asked for this login by hand.
     unattended: bool,
+    /// Whoever signs in takes over.
+    replace: bool,
     trouble: Option<Trouble>,
     /// Before this no login begins by itself.
     gate: Instant,
@@ -39,26 +43,12 @@ pub(super) struct Login {
 
 enum Step {
     Idle,
-    /// The metadata document at one of the well-known places is asked for.
-    Discovering(usize),
+    /// The metadata document at one of the well-known places is asked for. An earlier place may have been out of order.
+    Discovering(usize, Option<Failure>),
     /// The device authorization is asked for.
     Requesting(Box<Server>),
     /// A code is out.
     Waiting(Box<Waiting>),
-}
-
-struct Waiting {
-    device_code: Secret,
-    prompt: Arc<Prompt>,
-    server: Server,
-    interval: Duration,
-    next_poll: Instant,
-    deadline: Instant,
-    /// Polls in a row that brought no OAuth answer: each doubles the pause (RFC 8628 §3.5).
-    stumbles: u32,
-    server_errors: u32,
-    /// A poll since the server last called the code pending may have been acted on without our having the answer.
-    lost_reply: bool,
 }
 
 /// What a reply did to the login.
@@ -72,8 +62,37 @@ pub(super) enum Outcome {
 }
 
 impl Login {
-    pub fn new(now: Instant) -> Self {
-        Self { step: Step::Idle, unattended: false, trouble: None, gate: now, lapses: 0, backoff: Backoff::default() }
+    /// The login as it was written down: one that waits for a person goes on waiting.
+    pub fn restore(record: &Record, client: &Client, clocks: &Clocks) -> Self {
+        let waiting = record.login.as_ref().and_then(|stored| Waiting::restore(stored, client, clocks));
+        let stored = record.login.as_ref().filter(|_| waiting.is_some());
+        Self {
+            step: waiting.map_or(Step::Idle, |waiting| Step::Waiting(Box::new(waiting))),
+            unattended: stored.is_some_and(|stored| stored.unattended),
+            replace: stored.is_some_and(|stored| stored.replace),
+            trouble: None,
+            gate: record.gate.map_or(clocks.now(), |gate| clocks.moment_at_the_latest(gate)),
+            lapses: record.lapses,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Forgets a code that is out.
+    pub fn discard(&mut self) {
+        self.step = Step::Idle;
+    }
+
+    /// What a restart must know of it: a code that is out.
+    pub fn store(&self, client: &Client, now: Now) -> Option<StoredLogin> {
+        match &self.step {
+            Step::Waiting(waiting) => Some(waiting.store(client, self.unattended, self.replace, now)),
+            _ => None,
+        }
+    }
+
+    /// The same for the time before the next one: when it may begin by itself, and how many have lapsed.
+    pub fn store_gate(&self, now: Now) -> (Option<StoredMoment>, u32) {
+        (Some(StoredMoment::new(self.gate, now)).filter(|_| self.gate > now.boot), self.lapses)
     }
 
     /// Begins a login unless one is running, which is then joined. Asked for by hand, it also takes over an
@@ -85,15 +104,25 @@ impl Login {
         if !matches!(self.step, Step::Idle) {
             return;
         }
-        self.unattended = unattended;
+        (self.unattended, self.replace) = (unattended, false);
         self.trouble = None;
         match client.endpoints.clone().complete() {
             Some(server) => self.step = Step::Requesting(Box::new(server)),
             None if places(client).is_empty() => {
                 self.misconfigured("neither an issuer nor the device authorization and token endpoints are given", now);
             }
-            None => self.step = Step::Discovering(0),
+            None => self.step = Step::Discovering(0, None),
         }
+    }
+
+    /// Whoever signs in by the login that is running takes over.
+    pub fn let_replace(&mut self) {
+        self.replace = true;
+    }
+
+    /// Whether whoever signs in takes over.
+    pub fn may_replace(&self) -> bool {
+        self.replace
     }
 
     /// Ends the login, if one is running, and lets none begin by itself for a while: whoever cancels does not want the
@@ -109,12 +138,12 @@ impl Login {
 
     /// Whether it has begun and its code is not out yet.
     pub fn is_starting(&self) -> bool {
-        matches!(self.step, Step::Discovering(_) | Step::Requesting(_))
+        matches!(self.step, Step::Discovering(..) | Step::Requesting(_))
     }
 
     pub fn prompt(&self) -> Option<&Arc<Prompt>> {
         match &self.step {
-            Step::Waiting(waiting) => Some(&waiting.prompt),
+            Step::Waiting(waiting) => Some(waiting.prompt()),
             _ => None,
         }
     }
@@ -123,12 +152,17 @@ impl Login {
         self.trouble.as_ref()
     }
 
-    /// Where a token that this login may still bring can be ended.
-    pub fn revocation_endpoint(&self) -> Option<&Endpoint> {
+    /// The server that this login may still bring a token from.
+    pub fn server(&self) -> Option<&Server> {
         match &self.step {
-            Step::Waiting(waiting) => waiting.server.revocation.as_ref(),
+            Step::Waiting(waiting) => Some(waiting.server()),
             _ => None,
         }
+    }
+
+    /// Forgets the last failure.
+    pub fn forget_trouble(&mut self) {
+        self.trouble = None;
     }
 
     /// Forgets the last failure and lets the next login begin by itself at once.
@@ -142,12 +176,20 @@ impl Login {
         self.gate
     }
 
+    /// Whether a code is out and what is written down of it is not right any more.
+    pub fn take_change(&mut self) -> bool {
+        match &mut self.step {
+            Step::Waiting(waiting) => waiting.take_change(),
+            _ => false,
+        }
+    }
+
     /// When this part next has something to do, provided that no request is in flight.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         match &self.step {
             Step::Idle => None,
-            Step::Discovering(_) | Step::Requesting(_) => Some(now),
-            Step::Waiting(waiting) => Some(waiting.next_poll.min(waiting.deadline)),
+            Step::Discovering(..) | Step::Requesting(_) => Some(now),
+            Step::Waiting(waiting) => Some(waiting.next()),
         }
     }
 
@@ -155,22 +197,19 @@ impl Login {
     pub fn request(&self, client: &Client, now: Instant) -> Option<Request> {
         match &self.step {
             Step::Idle => None,
-            Step::Discovering(place) => {
+            Step::Discovering(place, _) => {
                 let endpoint = places(client).into_iter().nth(*place)?;
                 Some(Request { endpoint, form: None, authorization: None })
             }
             Step::Requesting(server) => Some(client.device_authorization(&server.device_authorization)),
-            Step::Waiting(waiting) => {
-                let due = waiting.next_poll <= now && now < waiting.deadline;
-                due.then(|| client.device_token(&waiting.server.token, &waiting.device_code))
-            }
+            Step::Waiting(waiting) => waiting.request(client, now),
         }
     }
 
-    /// Ends a login whose code has lapsed, by our own clock whatever the server says (RFC 8628 §3.5).
+    /// Ends a login whose code has lapsed.
     pub fn expire(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Option<Reason> {
         match &self.step {
-            Step::Waiting(waiting) if waiting.deadline <= now => Some(self.lapse(now, rng)),
+            Step::Waiting(waiting) if waiting.is_over(now) => Some(self.lapse(now, rng)),
             _ => None,
         }
     }
@@ -178,33 +217,37 @@ impl Login {
     /// What the request in flight carries, to be kept out of every text.
     pub fn sent_secrets(&self) -> Vec<&Secret> {
         match &self.step {
-            Step::Waiting(waiting) => vec![&waiting.device_code],
+            Step::Waiting(waiting) => vec![waiting.device_code()],
             _ => Vec::new(),
         }
     }
 
-    /// Takes the reply to the request that was sent at `asked_at`.
+    /// Takes the reply to the request that went out at `asked`.
     pub fn reply(
         &mut self,
         reply: Result<Response, Failure>,
         client: &Client,
-        asked_at: Instant,
+        asked: Asked,
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Outcome {
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => Outcome::GoesOn,
-            Step::Discovering(place) => self.discovered(place, reply, client, now, rng),
+            Step::Discovering(place, outage) => self.discovered(place, outage, reply, client, now, rng),
             Step::Requesting(server) => {
                 let read = reply.and_then(|response| DeviceAuthorization::read(&response, &client.profile));
                 match read {
-                    Ok(answer) => self.show(answer, *server, asked_at, now),
+                    Ok(answer) => {
+                        self.backoff.reset();
+                        self.step = Step::Waiting(Box::new(Waiting::new(answer, *server, asked.at, now)));
+                        Outcome::GoesOn
+                    }
                     Err(failure) => self.fail(&failure, now, rng),
                 }
             }
             Step::Waiting(waiting) => {
                 let read = reply.and_then(|response| TokenResponse::read(&response, &client.profile));
-                self.polled(waiting, read, client, asked_at, now, rng)
+                self.polled(waiting, read, client, asked, now, rng)
             }
         }
     }
@@ -212,6 +255,7 @@ impl Login {
     fn discovered(
         &mut self,
         place: usize,
+        outage: Option<Failure>,
         reply: Result<Response, Failure>,
         client: &Client,
         now: Instant,
@@ -231,42 +275,22 @@ impl Login {
                 "the server's metadata names no device authorization endpoint; it may not offer the device grant, or \
                  device_authorization_endpoint has to be configured"
             }
-            Err(_) if place + 1 < places(client).len() => {
-                self.step = Step::Discovering(place + 1);
-                return Outcome::GoesOn;
-            }
-            Err(metadata::Unusable(why)) => match Failure::check(&response, &client.profile.error_aliases) {
+            Err(metadata::Unusable(why)) => {
                 // An outage or a captive portal is nobody's misconfiguration; a 404 is an answer.
-                Err(failure) if response.status != 404 => return self.fail(&failure, now, rng),
-                _ => why,
-            },
+                let failure = Failure::check(&response, &client.profile.error_aliases).err();
+                let outage = failure.filter(|_| response.status != 404).or(outage);
+                if place + 1 < places(client).len() {
+                    self.step = Step::Discovering(place + 1, outage);
+                    return Outcome::GoesOn;
+                }
+                if let Some(failure) = outage {
+                    return self.fail(&failure, now, rng);
+                }
+                why
+            }
         };
         self.misconfigured(unusable, now);
         Outcome::Over(None)
-    }
-
-    fn show(&mut self, answer: DeviceAuthorization, server: Server, asked_at: Instant, now: Instant) -> Outcome {
-        let deadline = asked_at + answer.expires_in;
-        self.backoff.reset();
-        self.step = Step::Waiting(Box::new(Waiting {
-            device_code: answer.device_code,
-            prompt: Arc::new(Prompt {
-                user_code: answer.user_code,
-                verification_uri: answer.verification_uri,
-                verification_uri_complete: answer.verification_uri_complete,
-                expires: deadline,
-                interval: answer.interval,
-                qr_code: answer.qr_code,
-            }),
-            server,
-            interval: answer.interval,
-            next_poll: now + answer.interval + MARGIN,
-            deadline,
-            stumbles: 0,
-            server_errors: 0,
-            lost_reply: false,
-        }));
-        Outcome::GoesOn
     }
 
     fn polled(
@@ -274,55 +298,26 @@ impl Login {
         mut waiting: Box<Waiting>,
         reply: Result<TokenResponse, Failure>,
         client: &Client,
-        asked_at: Instant,
+        asked: Asked,
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Outcome {
-        use ErrorCode as E;
-        let failure = match reply {
-            Ok(got) => {
-                self.lapses = 0;
-                return Outcome::Granted(Box::new(Grant::new(client, waiting.server, got, asked_at)));
+        match waiting.reply(reply, now) {
+            Polled::Again => {
+                self.step = Step::Waiting(waiting);
+                Outcome::GoesOn
             }
-            Err(failure) => failure.without(&[&waiting.device_code]),
-        };
-        let asked_pause = failure.retry_after().unwrap_or_default();
-        let pause = match &failure {
-            Failure::Refused(refusal) => match &refusal.error {
-                E::AuthorizationPending => {
-                    waiting.lost_reply = false;
-                    waiting.keep_pace()
-                }
-                E::SlowDown => {
-                    waiting.lost_reply = false;
-                    waiting.slow_down(refusal.interval)
-                }
-                E::ServerError if waiting.server_errors + 1 >= SERVER_ERRORS => {
-                    return self.over(Reason::CodeExpired, &failure, now, rng);
-                }
-                E::ServerError | E::TemporarilyUnavailable => {
-                    waiting.server_errors += u32::from(refusal.error == E::ServerError);
-                    waiting.stumble()
-                }
-                E::AccessDenied => return self.over(Reason::Denied, &failure, now, rng),
-                E::ExpiredToken => return Outcome::Over(Some(self.lapse(now, rng))),
-                error if is_operators(error) => return self.fail(&failure, now, rng),
-                _ if waiting.lost_reply => {
-                    let _ = self.over(Reason::LostRotation, &failure, now, rng);
-                    let text =
-                        "the code was used up while a reply was lost, so the approval did not arrive; sign in again";
-                    self.trouble = Some(Trouble { fault: Fault::Provider, text: text.into(), retry_at: None });
-                    return Outcome::Over(Some(Reason::LostRotation));
-                }
-                _ => return self.over(Reason::CodeExpired, &failure, now, rng),
-            },
-            Failure::Busy { status: 429, .. } => waiting.slow_down(None),
-            _ => waiting.stumble(),
-        };
-        waiting.lost_reply |= failure.is_ambiguous();
-        waiting.next_poll = now + pause.max(asked_pause) + MARGIN;
-        self.step = Step::Waiting(waiting);
-        Outcome::GoesOn
+            Polled::Granted(got) => {
+                self.lapses = 0;
+                Outcome::Granted(Box::new(Grant::new(client, waiting.server().clone(), got, asked)))
+            }
+            Polled::Lapsed => Outcome::Over(Some(self.lapse(now, rng))),
+            Polled::Over(reason, text) => {
+                self.over(text, now, rng);
+                Outcome::Over(Some(reason))
+            }
+            Polled::Refused(failure) => self.fail(&failure, now, rng),
+        }
     }
 
     /// The code is of no use any more, and nobody said no.
@@ -332,27 +327,26 @@ impl Login {
             // The first lapsed code may be followed by another at once, then the pauses grow.
             let grown = FIRST_LAPSE.saturating_mul((1 << self.lapses.min(16)) - 1).min(LONGEST_LAPSE);
             self.lapses += 1;
-            self.gate = now + grown + super::backoff::between(Duration::ZERO, grown / 10, rng);
+            self.gate = now + grown + between(Duration::ZERO, grown / 10, rng);
         }
         Reason::CodeExpired
     }
 
-    /// The server has ended the login.
-    fn over(&mut self, reason: Reason, failure: &Failure, now: Instant, rng: &mut fastrand::Rng) -> Outcome {
+    /// The login has come to an end that a person should know of.
+    pub fn over(&mut self, text: String, now: Instant, rng: &mut fastrand::Rng) {
         self.lapse(now, rng);
-        self.trouble = Some(Trouble { fault: Fault::Provider, text: failure.to_string(), retry_at: None });
-        Outcome::Over(Some(reason))
+        self.trouble = Some(Trouble { fault: Fault::Provider, text, retry_at: None });
     }
 
     /// The login could not begin, or the client is refused.
     fn fail(&mut self, failure: &Failure, now: Instant, rng: &mut fastrand::Rng) -> Outcome {
         let fault = match failure {
-            Failure::Refused(refusal) if is_operators(&refusal.error) => Fault::Configuration,
-            Failure::Refused(_) | Failure::Garbled { .. } => Fault::Provider,
-            Failure::Busy { .. } | Failure::Unreachable(_) => Fault::Unreachable,
+            Failure::Garbled { .. } => Fault::Provider,
+            failure => fault_of(failure),
         };
         let usual = match fault {
             Fault::Configuration => OPERATOR_RETRY,
+            Fault::Clock => between(CLOCK_RETRY / 2, CLOCK_RETRY, rng),
             _ => self.backoff.pause(FIRST_RETRY, LAST_RETRY, rng),
         };
         self.close_gate(usual.max(failure.retry_after().unwrap_or_default().min(OPERATOR_RETRY)), now);
@@ -372,40 +366,15 @@ impl Login {
     }
 }
 
-impl Waiting {
-    /// The server answered in its own words: the usual interval, and the doubling is over.
-    fn keep_pace(&mut self) -> Duration {
-        (self.stumbles, self.server_errors) = (0, 0);
-        self.interval
-    }
-
-    /// Five seconds more from now on, or what the server says if that is more.
-    fn slow_down(&mut self, wanted: Option<Duration>) -> Duration {
-        self.interval = (self.interval + SLOW_DOWN).max(wanted.unwrap_or_default());
-        self.prompt = Arc::new(Prompt { interval: self.interval, ..(*self.prompt).clone() });
-        self.keep_pace()
-    }
-
-    /// Twice the pause of before, for as long as no OAuth answer comes.
-    fn stumble(&mut self) -> Duration {
-        self.stumbles = (self.stumbles + 1).min(16);
-        self.interval.saturating_mul(1 << self.stumbles).min(LONGEST_STUMBLE.max(self.interval))
-    }
-}
-
 /// Where the metadata of the issuer may be; nowhere without one.
 fn places(client: &Client) -> Vec<Endpoint> {
     let issuer = client.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
     issuer.map_or_else(Vec::new, |issuer| metadata::well_known(&issuer))
 }
 
-/// On top of every interval: servers that count whole seconds take an exact interval for an early poll.
-const MARGIN: Duration = Duration::from_millis(500);
-const SLOW_DOWN: Duration = Duration::from_secs(5);
-const SERVER_ERRORS: u32 = 3;
-const LONGEST_STUMBLE: Duration = Duration::from_secs(300);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(900);
+const CLOCK_RETRY: Duration = Duration::from_secs(30);
 const OPERATOR_RETRY: Duration = Duration::from_secs(3600);
 const FIRST_LAPSE: Duration = Duration::from_secs(600);
 const LONGEST_LAPSE: Duration = Duration::from_secs(6 * 3600);

@@ -1,42 +1,56 @@
 //! The account machine: the device login and the refresh lifecycle of one account, without any I/O.
 //!
 //! Events go in through `handle_*`, work comes out through `poll_*`, and time is an argument: the machine reads no
-//! clock, opens nothing and draws no randomness but from the seed it is given. The caller owes it four things: to send
+//! clock, opens nothing and draws no randomness but from the seed it is given. The caller owes it five things: to send
 //! what [`Account::poll_request`] returns and bring back the reply, to write what [`Account::poll_save`] returns and
-//! bring back the result, to call [`Account::handle_deadline`] when [`Account::poll_deadline`] has come, and to poll
-//! all of them after every event.
+//! bring back the result, to read the record again when [`Account::poll_load`] says so, to call
+//! [`Account::handle_deadline`] when [`Account::poll_deadline`] has come, and to poll all of them after every event.
 //!
 //! `login` and `session` are separate parts, so that an old session serves while a new login waits for a person.
 //! They share one request slot: an account never has two requests in flight.
 
 mod backoff;
+mod grant;
+mod identity;
 mod ledger;
 mod login;
 mod name;
+mod pace;
 mod record;
+mod revocation;
 mod session;
+mod show;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod verbs;
+mod verdict;
+mod waiting;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+pub use self::{
+    grant::StoredGrant,
+    identity::Identity,
+    name::{AccountName, BadName},
+    record::{Record, StoredMoment},
+    revocation::StoredRevocation,
+    snapshot::{Answer, Fault, Need, Prompt, Reason, Snapshot, State, Token, Trouble},
+    waiting::StoredLogin,
+};
 use self::{
+    grant::{Asked, Grant},
     ledger::Ledger,
     login::{Login, Outcome},
-    record::{Grant, revocations},
-    session::Session,
-};
-pub use self::{
-    name::{AccountName, BadName},
-    record::{Record, StoredGrant},
-    snapshot::{Answer, Fault, Need, Prompt, Reason, Snapshot, State, Token, Trouble},
+    record::Clocks,
+    revocation::Revocations,
+    session::{Means, Session},
 };
 use crate::{
     oauth::{
-        client::Client,
+        client::{Client, Server},
         error::Failure,
-        exchange::{Endpoint, Request, Response, Unreachable},
+        exchange::{Request, Response, Unreachable},
         token::TokenResponse,
     },
     time::{Instant, Now},
@@ -62,6 +76,8 @@ pub struct Schedule {
     pub login: LoginMode,
     /// How long before its end a token is renewed; `None` follows the token's lifetime.
     pub refresh_margin: Option<Duration>,
+    /// Records are sealed, so that a device code that is out may be written down.
+    pub sealed: bool,
 }
 
 /// Names a request, so that its reply can be told from a late one.
@@ -74,33 +90,47 @@ pub struct Account {
     schedule: Schedule,
     boot_id: Option<String>,
     rng: fastrand::Rng,
+    /// Both clocks, when they were last seen together.
+    clock: Now,
     session: Session,
     login: Login,
     ledger: Ledger,
+    /// Who signed in first, if the server says such things.
+    identity: Option<Identity>,
+    revocations: Revocations,
+    /// The stored grant, if it belongs to another server or client: it is left alone.
+    foreign: Option<Foreign>,
     in_flight: Option<InFlight>,
     outgoing: Option<(RequestId, Request)>,
     last_id: u64,
-    /// Requests that end tokens nobody needs any more.
-    revocations: VecDeque<Request>,
-    /// The stored grant belongs to another server or client and is left alone.
-    foreign: bool,
+    /// The record is being read again.
+    loading: bool,
+}
+
+/// A grant that the configuration does not mean any more; it may again one day.
+struct Foreign {
+    grant: Grant,
+    refreshing: bool,
 }
 
 struct InFlight {
     id: RequestId,
     purpose: Purpose,
     asked_at: Instant,
-    /// Where a token can be ended that arrives after nobody wants it any more.
-    revocation: Option<Endpoint>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Login,
     Refresh,
     Revoke,
     /// What it was for is over; a token in its reply is ended at once.
-    Abandoned,
+    Abandoned(Option<Origin>),
+}
+
+/// Where a token comes from that nobody wants any more.
+enum Origin {
+    Login(Box<Server>),
+    Refresh(Box<Grant>),
 }
 
 impl Account {
@@ -114,28 +144,41 @@ impl Account {
         now: Now,
     ) -> Self {
         let record = record.unwrap_or_default();
-        let restored = Grant::restore(&record, boot_id.as_deref(), now);
-        let foreign = restored.as_ref().is_some_and(|grant| !grant.belongs_to(&client));
-        let grant = restored.filter(|_| !foreign);
-        let mut reason = record.reason.unwrap_or(Reason::Never);
-        if foreign {
-            reason = Reason::Policy;
+        let clocks = Clocks::new(&record, boot_id.as_deref(), now);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut ledger = Ledger::default();
+        let mut login = Login::restore(&record, &client, &clocks);
+        if !schedule.sealed {
+            login.discard();
         }
+        if record.login.is_some() && login.is_idle() {
+            ledger.want();
+        }
+        let restored = record.grant.and_then(|grant| Grant::restore(grant, &client, &clocks));
+        let (grant, foreign) = match restored {
+            Some(grant) if !grant.belongs_to(&client) => (None, Some(Foreign { grant, refreshing: record.refreshing })),
+            grant => (grant, None),
+        };
+        let reason = if foreign.is_some() { Reason::Policy } else { record.reason.unwrap_or(Reason::Never) };
+        let margin = schedule.refresh_margin;
+        let means = Means { client: &client, margin, ledger: &mut ledger, rng: &mut rng, now: now.boot };
         let mut account = Self {
-            session: Session::new(grant, reason, record.generation, record.refreshing, now.boot),
-            login: Login::new(now.boot),
+            session: Session::new(grant, reason, record.generation, record.refreshing, means),
+            login,
+            identity: record.identity,
+            revocations: Revocations::restore(record.revocations, &clocks),
             client,
             schedule,
             boot_id,
-            rng: fastrand::Rng::with_seed(seed),
-            ledger: Ledger::default(),
+            rng,
+            clock: now,
+            ledger,
+            foreign,
             in_flight: None,
             outgoing: None,
             last_id: 0,
-            revocations: VecDeque::new(),
-            foreign,
+            loading: false,
         };
-        account.session.schedule_restored(schedule.refresh_margin, now.boot, &mut account.rng);
         account.advance(now.boot);
         account
     }
@@ -148,8 +191,21 @@ impl Account {
     /// The next state to make durable, as a version and its record. The caller owes [`Account::handle_saved`] for each,
     /// and the record must survive a power cut before that says `Ok`.
     pub fn poll_save(&mut self, now: Now) -> Option<(u64, Record)> {
+        self.clock = now;
+        // What is on disk must not be overwritten while it is being asked for.
+        if self.session.is_checking() {
+            return None;
+        }
         let version = self.ledger.begin(now.boot)?;
         Some((version, self.record(now)))
+    }
+
+    /// Whether the record is to be read from the disk once more, before a grant is given up that the server says has
+    /// ended. The caller owes [`Account::handle_loaded`] when it does.
+    pub fn poll_load(&mut self) -> bool {
+        let wanted = self.session.is_checking() && !self.loading && !self.ledger.is_writing();
+        self.loading |= wanted;
+        wanted
     }
 
     /// When [`Account::handle_deadline`] is to be called; `None` while only a reply, a write or a verb can change
@@ -157,13 +213,14 @@ impl Account {
     pub fn poll_deadline(&self, now: Instant) -> Option<Instant> {
         let idle = self.in_flight.is_none();
         let parts = [
-            self.ledger.deadline(),
+            self.ledger.deadline().filter(|_| !self.session.is_checking()),
             // The end of a token changes the state, whatever else goes on.
             self.session.token().and_then(|token| token.expires).filter(|end| *end > now),
             // While a request is in flight, its reply drives the parts.
             self.session.deadline().filter(|_| idle),
             self.login.deadline(now).filter(|_| idle),
             self.unattended_login_at().filter(|_| idle),
+            self.revocations.deadline().filter(|_| idle),
         ];
         parts.into_iter().flatten().min()
     }
@@ -176,24 +233,27 @@ impl Account {
     /// The reply to a request, or how it failed. A reply to anything but the request in flight is ignored.
     pub fn handle_reply(&mut self, id: RequestId, reply: Result<Response, Unreachable>, now: Instant) {
         let matching = self.in_flight.take_if(|request| request.id == id);
-        let Some(InFlight { purpose, asked_at, revocation, .. }) = matching else { return };
+        let Some(InFlight { purpose, asked_at, .. }) = matching else { return };
+        let wall = self.clock.synchronised.then(|| self.clock.wall_at(asked_at));
+        let asked = Asked { at: asked_at, wall };
         match purpose {
-            Purpose::Login => {
-                let reply = reply.map_err(|u| Failure::Unreachable(u).without(&self.login.sent_secrets()));
-                let outcome = self.login.reply(reply, &self.client, asked_at, now, &mut self.rng);
-                self.finish_login(outcome);
-            }
-            Purpose::Refresh => {
-                let read = self.read_token(reply).map_err(|failure| failure.without(&self.session.sent_secrets()));
-                self.session.reply(read, asked_at, now, &mut self.ledger, &mut self.rng);
-            }
-            Purpose::Abandoned => {
-                if let Ok(got) = self.read_token(reply) {
-                    let (refresh, access) = (got.refresh_token.as_ref(), &got.access_token);
-                    self.revocations.extend(revocations(&self.client, revocation.as_ref(), refresh, access));
+            Purpose::Login => self.login_replied(reply, asked, now),
+            Purpose::Refresh => self.refresh_replied(reply, asked, now),
+            Purpose::Abandoned(origin) => {
+                let got = reply.ok().and_then(|reply| TokenResponse::read(&reply, &self.client.profile).ok());
+                let grant = got.zip(origin).map(|(got, origin)| match origin {
+                    Origin::Login(server) => Grant::new(&self.client, *server, got, asked),
+                    Origin::Refresh(grant) => grant.renewed(got, &self.client, asked, false),
+                });
+                if let Some(grant) = grant {
+                    self.revoke(&grant, now);
                 }
             }
-            Purpose::Revoke => {}
+            Purpose::Revoke => {
+                if self.revocations.reply(&reply, now, &mut self.rng) {
+                    self.ledger.want();
+                }
+            }
         }
         self.advance(now);
     }
@@ -203,143 +263,98 @@ impl Account {
         let failed = result.is_err();
         self.ledger.end(version, result, now, &mut self.rng);
         let margin = self.schedule.refresh_margin;
-        if self.session.wrote(failed, &mut self.ledger, margin, now, &mut self.rng) {
-            self.foreign = false;
+        let means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
+        if self.session.wrote(failed, means) {
+            self.foreign = None;
+            self.login.forget_trouble();
         }
         self.advance(now);
     }
 
-    /// Somebody asks for a login, or joins the one that is running.
-    pub fn handle_login(&mut self, now: Instant) {
-        self.login.forgive(now);
-        self.login.begin(&self.client, false, now);
-        self.advance(now);
-    }
-
-    /// Ends the login that is running. Returns whether there was one.
-    pub fn handle_cancel_login(&mut self, now: Instant) -> bool {
-        self.abandon(Purpose::Login);
-        let was_running = self.login.cancel(now);
-        self.advance(now);
-        was_running
-    }
-
-    /// Signs out: forgets the grant, ends it at the server, and ends a login that is running. Returns the version that
-    /// has to be durable before anyone is told.
-    pub fn handle_logout(&mut self, now: Instant) -> u64 {
-        if let Some(grant) = self.session.durable_grant() {
-            self.revocations.extend(grant.revocations(&self.client));
-        }
-        self.abandon(Purpose::Login);
-        self.abandon(Purpose::Refresh);
-        self.login.cancel(now);
-        self.login.forgive(now);
-        self.session.end(Reason::LoggedOut);
-        self.session.forget_trouble();
-        self.foreign = false;
-        let version = self.ledger.want();
-        self.advance(now);
-        version
-    }
-
-    /// The state is to be made durable once more, though nothing of it has changed: what protects it has. Returns the
-    /// version that has to be durable before anyone is told.
-    pub fn handle_save(&mut self, now: Instant) -> u64 {
-        let version = self.ledger.want();
-        self.advance(now);
-        version
-    }
-
-    /// Somebody wants a new token now; it comes as soon as the floor between refreshes allows.
-    pub fn handle_refresh(&mut self, now: Instant) {
-        self.session.hurry(now);
-        self.advance(now);
-    }
-
-    /// A caller who may have a token wants one: what is missing is begun, a refresh or, in that mode, a login.
-    pub fn handle_need(&mut self, need: &Need, now: Now) {
-        match self.snapshot(now.boot).answer(need, now.boot) {
-            Answer::AwaitRefresh => self.session.hurry(now.boot),
-            // A refused client is tried again as well, once the gate opens: the server may have been mended.
-            Answer::LoginRequired | Answer::Configuration
-                if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) =>
-            {
-                self.login.begin(&self.client, true, now.boot);
-            }
-            _ => {}
-        }
+    /// What came of the reading that [`Account::poll_load`] asked for; `None` where there is nothing to be read.
+    pub fn handle_loaded(&mut self, record: Option<Record>, now: Now) {
+        self.loading = false;
+        // A disk that could not be written lately holds an older one.
+        let newer = record.filter(|record| record.generation > self.session.generation());
+        let generation = newer.as_ref().map_or(0, |record| record.generation);
+        let found = newer.and_then(|mut record| {
+            let clocks = Clocks::new(&record, self.boot_id.as_deref(), now);
+            Grant::restore(record.grant.take()?, &self.client, &clocks)
+        });
+        let ours = found.filter(|grant| grant.belongs_to(&self.client));
+        self.session.checked(ours, generation, &mut self.ledger, now.boot);
         self.advance(now.boot);
     }
 
-    /// Whether that version is durable.
-    pub fn is_saved(&self, version: u64) -> bool {
-        self.ledger.is_stored(version)
+    fn login_replied(&mut self, reply: Result<Response, Unreachable>, asked: Asked, now: Instant) {
+        let reply = reply.map_err(|failure| Failure::Unreachable(failure).without(&self.login.sent_secrets()));
+        let was_out = self.login.prompt().is_some();
+        match self.login.reply(reply, &self.client, asked, now, &mut self.rng) {
+            Outcome::GoesOn | Outcome::Over(None) => {}
+            Outcome::Granted(grant) => self.granted(*grant, asked, now),
+            Outcome::Over(Some(reason)) => self.session.set_reason_if_none(reason),
+        }
+        let ended = was_out && self.login.prompt().is_none();
+        if self.login.take_change() && self.schedule.sealed || ended {
+            self.ledger.want();
+        }
     }
 
-    /// Whether stopping now would leave a reply or a write behind.
-    pub fn is_busy(&self) -> bool {
-        let waiting = self.in_flight.as_ref().is_some_and(|request| request.purpose != Purpose::Login);
-        waiting || self.session.is_busy() || self.ledger.is_writing()
+    /// Somebody has signed in: the right person, or one that may take over, is let in.
+    fn granted(&mut self, grant: Grant, asked: Asked, now: Instant) {
+        let pinned = self.identity.as_ref().filter(|pinned| pinned.is_of(&self.client) && !self.login.may_replace());
+        match Identity::of_login(&self.client, grant.id_token.as_ref(), asked, pinned) {
+            Ok(identity) => {
+                self.identity = identity;
+                self.session.adopt(grant, &mut self.ledger);
+            }
+            Err(stranger) => {
+                self.revoke(&grant, now);
+                self.login.over(stranger.to_string(), now, &mut self.rng);
+                self.session.set_reason_if_none(Reason::IdentityChanged);
+            }
+        }
     }
 
-    /// The account as it is now.
-    pub fn snapshot(&self, now: Instant) -> Snapshot {
-        let unsaved = self.ledger.trouble();
-        let grant = self.session.grant();
-        // While there is a grant, what it suffers from counts; without one, why there is none.
-        let trouble = match grant {
-            Some(_) => self.session.trouble().or(self.login.trouble()),
-            None => self.login.trouble().or(self.session.trouble()),
+    fn refresh_replied(&mut self, reply: Result<Response, Unreachable>, asked: Asked, now: Instant) {
+        let profile = &self.client.profile;
+        let read = match &reply {
+            Ok(response) => TokenResponse::read(response, profile),
+            Err(unreachable) => Err(Failure::Unreachable(unreachable.clone())),
         };
-        let trouble = trouble.cloned().or_else(|| {
-            let text = unsaved.map(|text| format!("the newest state is not on disk yet: {text}"))?;
-            Some(Trouble { fault: Fault::Storage, text, retry_at: self.ledger.deadline() })
-        });
-        let no_refresh = grant.is_some() && !self.session.refreshable();
-        Snapshot {
-            state: self.state(unsaved.is_some(), now),
-            reason: self.session.reason(),
-            token: self.session.token().cloned(),
-            refreshable: self.session.refreshable(),
-            renews_early: self.session.renews_early(),
-            refresh_at: self.session.refresh_at(),
-            login_starting: self.login.is_starting(),
-            prompt: self.login.prompt().cloned(),
-            trouble: trouble.or_else(|| self.foreign.then(foreign_grant)).map(Arc::new),
-            missing_scope: no_refresh.then(|| self.client.profile.offline_scope.clone()).flatten(),
-            attempts: self.session.attempts(),
-            generation: self.session.generation(),
+        let lone = reply.ok().filter(|_| read.is_err());
+        let lone = lone.and_then(|response| TokenResponse::lone_refresh_token(&response, profile));
+        if let Ok(got) = &read {
+            let pinned = self.identity.as_ref().filter(|pinned| pinned.is_of(&self.client));
+            match Identity::of_refresh(&self.client, got.id_token.as_ref(), pinned) {
+                Ok(identity) => self.identity = identity.or(self.identity.take()),
+                Err(stranger) => {
+                    let renewed = self.session.grant().map(|old| old.renewed(got.clone(), &self.client, asked, false));
+                    renewed.iter().for_each(|grant| self.revocations.end(grant, now));
+                    self.session.stop(Reason::IdentityChanged, stranger.to_string());
+                    self.ledger.want();
+                    return;
+                }
+            }
         }
+        let read = read.map_err(|failure| failure.without(&self.session.sent_secrets()));
+        let margin = self.schedule.refresh_margin;
+        let means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
+        self.session.reply(read, lone, asked, means);
     }
 
-    fn state(&self, unsaved: bool, now: Instant) -> State {
-        if self.login.prompt().is_some() {
-            return State::Authorizing;
-        }
-        let refused = self.login.trouble().is_some_and(|trouble| trouble.fault == Fault::Configuration);
-        match self.session.state(unsaved, now) {
-            State::SignedOut if refused => State::Misconfigured,
-            state => state,
-        }
-    }
-
-    fn record(&self, now: Now) -> Record {
-        let grant = self.session.durable_grant();
-        Record {
-            boot_id: self.boot_id.clone(),
-            saved_at: now.wall.0,
-            generation: self.session.durable_generation(),
-            grant: grant.map(|grant| grant.store(now)),
-            refreshing: self.session.is_interrupted_if_killed_now(),
-            reason: self.session.reason(),
-        }
+    /// Ends a grant at its server.
+    fn revoke(&mut self, grant: &Grant, now: Instant) {
+        self.revocations.end(grant, now);
+        self.ledger.want();
     }
 
     /// Does everything that has come due, and picks the next request if none is in flight.
     fn advance(&mut self, now: Instant) {
-        let polling = self.in_flight.as_ref().is_some_and(|request| request.purpose == Purpose::Login);
+        let polling = self.in_flight.as_ref().is_some_and(|request| matches!(request.purpose, Purpose::Login));
         if !polling && let Some(reason) = self.login.expire(now, &mut self.rng) {
             self.session.set_reason_if_none(reason);
+            self.ledger.want();
         }
         if self.session.expire(now) {
             self.ledger.want();
@@ -353,61 +368,12 @@ impl Account {
         }
         let next = self.session.request(&self.client, &self.ledger).map(|request| (Purpose::Refresh, request));
         let next = next.or_else(|| self.login.request(&self.client, now).map(|request| (Purpose::Login, request)));
-        let next = next.or_else(|| self.revocations.pop_front().map(|request| (Purpose::Revoke, request)));
+        let next = next.or_else(|| self.revocations.request(&self.client, now).map(|r| (Purpose::Revoke, r)));
         if let Some((purpose, request)) = next {
             self.last_id += 1;
             let id = RequestId(self.last_id);
-            self.in_flight = Some(InFlight { id, purpose, asked_at: now, revocation: None });
+            self.in_flight = Some(InFlight { id, purpose, asked_at: now });
             self.outgoing = Some((id, request));
         }
     }
-
-    fn read_token(&self, reply: Result<Response, Unreachable>) -> Result<TokenResponse, Failure> {
-        let response = reply.map_err(Failure::Unreachable)?;
-        TokenResponse::read(&response, &self.client.profile)
-    }
-
-    fn finish_login(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::GoesOn | Outcome::Over(None) => {}
-            Outcome::Granted(grant) => self.session.adopt(*grant, &mut self.ledger),
-            Outcome::Over(Some(reason)) => self.session.set_reason_if_none(reason),
-        }
-    }
-
-    /// What is in flight for that purpose is not wanted any more; its slot stays taken until the reply is in.
-    fn abandon(&mut self, purpose: Purpose) {
-        if let Some(request) = self.in_flight.as_mut().filter(|request| request.purpose == purpose) {
-            if self.outgoing.take_if(|(id, _)| *id == request.id).is_some() {
-                self.in_flight = None;
-            } else {
-                request.purpose = Purpose::Abandoned;
-                request.revocation = match purpose {
-                    Purpose::Login => self.login.revocation_endpoint().cloned(),
-                    _ => self.session.grant().and_then(|grant| grant.revocation_endpoint.clone()),
-                };
-            }
-        }
-    }
-
-    /// When a login is to begin by itself, if it ever is.
-    fn unattended_login_at(&self) -> Option<Instant> {
-        let wanted = self.schedule.login == LoginMode::Auto && self.wants_login();
-        (wanted && self.login.is_idle()).then(|| self.login.gate())
-    }
-
-    fn may_begin(&self, now: Instant) -> bool {
-        self.wants_login() && self.login.gate() <= now
-    }
-
-    /// Whether a login that nobody asked for by hand makes sense: not after somebody said no.
-    fn wants_login(&self) -> bool {
-        self.session.reason().is_some_and(|reason| !matches!(reason, Reason::LoggedOut | Reason::Denied))
-    }
-}
-
-fn foreign_grant() -> Trouble {
-    let text = "the stored sign-in belongs to another issuer, client or token endpoint than the configuration names now, \
-                so it is not used; sign in again, or restore the configuration";
-    Trouble { fault: Fault::Configuration, text: text.into(), retry_at: None }
 }

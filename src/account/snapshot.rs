@@ -90,6 +90,8 @@ pub struct Prompt {
 pub enum Fault {
     /// The network or the server, for now.
     Unreachable,
+    /// Nobody's: the clock is not set yet, and certificates cannot be checked without it.
+    Clock,
     /// The server said something that ends or holds up the sign-in.
     Provider,
     /// The operator's: client, scope, endpoint.

@@ -40,7 +40,7 @@ pub fn names(error: &Error) -> Names {
 /// The word for the last failure of an account, from the same list.
 pub fn fault(fault: Fault) -> &'static str {
     match fault {
-        Fault::Unreachable => "provider_unreachable",
+        Fault::Unreachable | Fault::Clock => "provider_unreachable",
         Fault::Provider => "provider_error",
         Fault::Configuration => "configuration",
         Fault::Storage => "storage",

@@ -19,7 +19,7 @@ use super::{
     waiting::{Awaited, Moment, Waiting},
 };
 use crate::{
-    account::{Account, AccountName, Need, Prompt, RequestId, Snapshot, State, Token},
+    account::{Account, AccountName, Need, Prompt, Record, RequestId, Snapshot, State, Token},
     oauth::exchange::{Response, Unreachable},
     platform::{clock, provider::Provider, store::Store},
     time::Now,
@@ -37,7 +37,7 @@ pub struct View {
 /// What the doors can ask of an account's task.
 pub(super) enum Command {
     Token { need: Need, wait: Option<Duration>, reply: Reply<Result<Arc<Token>, Error>> },
-    Login(Reply<Result<Arc<Prompt>, Error>>),
+    Login { replace: bool, reply: Reply<Result<Arc<Prompt>, Error>> },
     CancelLogin(Reply<bool>),
     Logout(Reply<Result<(), Error>>),
     Refresh(Reply<Result<(), Error>>),
@@ -112,6 +112,7 @@ pub(super) struct World {
 enum Done {
     Reply(RequestId, Result<Response, Unreachable>),
     Saved(u64, io::Result<()>),
+    Loaded(Box<Option<Record>>),
 }
 
 impl Driver {
@@ -166,6 +167,10 @@ impl Driver {
             let (store, name) = (self.world.store.clone(), self.name.clone());
             self.work.spawn_blocking(move || Done::Saved(version, store.save(&name, &record)));
         }
+        if self.machine.poll_load() {
+            let (store, name) = (self.world.store.clone(), self.name.clone());
+            self.work.spawn_blocking(move || Done::Loaded(Box::new(store.load(&name).record)));
+        }
     }
 
     fn finish(&mut self, done: Result<Done, JoinError>) {
@@ -175,6 +180,7 @@ impl Driver {
                 let result = result.map_err(|error| error.to_string());
                 self.machine.handle_saved(version, result, clock::boot());
             }
+            Ok(Done::Loaded(record)) => self.machine.handle_loaded(*record, clock::now()),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
         }
@@ -187,8 +193,8 @@ impl Driver {
                 self.machine.handle_need(&need, now);
                 (wait.unwrap_or(PATIENCE), Awaited::Token { need, for_a_person: wait.is_some(), reply })
             }
-            Command::Login(reply) => {
-                self.machine.handle_login(now.boot);
+            Command::Login { replace, reply } => {
+                self.machine.handle_login(replace, now.boot);
                 (LOGIN_PATIENCE, Awaited::Prompt(reply))
             }
             Command::CancelLogin(reply) => {

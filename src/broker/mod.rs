@@ -23,7 +23,7 @@ use self::driver::{Command, Driver, Handle, World};
 pub use self::{driver::View, error::Error, stored::Rekeyed};
 pub use crate::platform::store::Protection;
 use crate::{
-    account::{Account, AccountName, Answer, Need, Prompt, Reason, Token},
+    account::{Account, AccountName, Answer, Need, Prompt, Reason, Schedule, Token},
     config::{AccountSettings, Action, ConfigError, Display, Rule, Settings},
     platform::{clock, peer::Caller, provider::Provider, store::Store},
     secret::Fingerprint,
@@ -290,10 +290,20 @@ impl Broker {
         self.look(caller, Some(name))
     }
 
-    /// Starts a login, or joins the one that is running, and returns its prompt (RFC 8628 §3.3).
-    pub async fn login(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Prompt>), Error> {
+    /// Starts a login, or joins the one that is running, and returns its prompt (RFC 8628 §3.3). With `replace`, whoever
+    /// signs in takes over from the person who signed in before.
+    pub async fn login(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        replace: bool,
+    ) -> Result<(AccountName, Arc<Prompt>), Error> {
         let (name, entry) = self.account(caller, name, Action::Login)?;
-        let answer = entry.handle.ask(Command::Login).await;
+        if replace {
+            // As much as a logout and a login in one.
+            self.account(caller, Some(name.as_str()), Action::Manage)?;
+        }
+        let answer = entry.handle.ask(|reply| Command::Login { replace, reply }).await;
         let prompt = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }))?;
         Ok((name, prompt))
     }
@@ -332,7 +342,9 @@ impl Broker {
         };
         let now = clock::now();
         let (client, boot_id) = (settings.client.clone(), self.boot_id.clone());
-        let machine = Account::new(client, settings.schedule, record, boot_id, driver::seed(), now);
+        let sealed = self.store.protection() != Protection::None;
+        let schedule = Schedule { sealed, ..settings.schedule };
+        let machine = Account::new(client, schedule, record, boot_id, driver::seed(), now);
         let world =
             World { provider, store: self.store.clone(), changed: self.changed.clone(), general: self.general() };
         Driver::start(name.clone(), machine, world)

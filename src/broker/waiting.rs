@@ -126,7 +126,7 @@ impl Moment<'_> {
         let trouble = self.snapshot.trouble.as_ref()?;
         let (account, cause) = (self.account.clone(), trouble.text.clone());
         Some(match trouble.fault {
-            Fault::Unreachable => {
+            Fault::Unreachable | Fault::Clock => {
                 let retry_after: Option<Duration> = trouble.retry_at.map(|at| self.now.until(at));
                 Error::ProviderUnreachable { account, retry_after, cause }
             }

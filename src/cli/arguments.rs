@@ -143,6 +143,9 @@ pub struct Login {
     /// Show the code and return at once
     #[arg(long)]
     pub no_wait: bool,
+    /// Let somebody else take over than who signed in before
+    #[arg(long)]
+    pub replace: bool,
     /// Print JSON: a line with the code, and one with the account when it is done
     #[arg(long)]
     pub json: bool,

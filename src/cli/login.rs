@@ -21,7 +21,8 @@ use crate::{
 /// Starts a login, or joins the one that is running.
 pub async fn run(client: &Client, arguments: Login, screen: &Screen) -> Result<Exit, Failure> {
     let name = meant(client, arguments.account).await?;
-    let answer = client.ask(POST, &path_of(&name, "/login")).await?;
+    let path = if arguments.replace { "/login?replace=true" } else { "/login" };
+    let answer = client.ask(POST, &path_of(&name, path)).await?;
     let prompt: Prompt = answer.read()?;
     if arguments.json {
         screen.json(&answer.text())?;

@@ -52,7 +52,7 @@ pub(super) fn understand(
     (problems.len() == before).then(|| AccountSettings {
         client: Arc::new(client),
         ca,
-        schedule: Schedule { login: fragment.login.unwrap_or_default(), refresh_margin },
+        schedule: Schedule { login: fragment.login.unwrap_or_default(), refresh_margin, ..Schedule::default() },
         min_validity,
         rules,
     })

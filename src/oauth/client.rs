@@ -66,7 +66,8 @@ pub struct ExtraParameters {
 }
 
 /// What kind of token is being revoked (RFC 7009 §2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TokenType {
     /// `access_token`
     Access,
@@ -93,6 +94,11 @@ impl Endpoints {
 }
 
 impl Client {
+    /// Whether the server is asked who signs in (OpenID Connect).
+    pub fn wants_identity(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == "openid")
+    }
+
     /// The device authorization request (RFC 8628 §3.1).
     pub fn device_authorization(&self, endpoint: &Endpoint) -> Request {
         let mut form = Form::new(None);
@@ -100,6 +106,7 @@ impl Client {
         for audience in &self.audience {
             form.add("audience", audience);
         }
+        form.add_all("resource", &self.resource);
         self.request(endpoint, form, &self.extra.device)
     }
 
@@ -107,35 +114,60 @@ impl Client {
     pub fn device_token(&self, endpoint: &Endpoint, device_code: &Secret) -> Request {
         let mut form = Form::new(Some("urn:ietf:params:oauth:grant-type:device_code"));
         form.set("device_code", device_code.expose());
+        form.add_all("resource", &self.resource);
         self.request(endpoint, form, &self.extra.token)
     }
 
     /// A refresh (RFC 6749 §6). No scope: without one the server grants what it granted before.
     pub fn refresh(&self, endpoint: &Endpoint, refresh_token: &Secret) -> Request {
-        let mut form = Form::new(Some("refresh_token"));
-        form.set("refresh_token", refresh_token.expose());
-        self.request(endpoint, form, &self.extra.refresh)
+        self.request(endpoint, refresh_form(refresh_token, &self.resource), &self.extra.refresh)
+    }
+
+    /// The same without naming a `resource`, for a server that refuses the configured ones.
+    pub fn refresh_anywhere(&self, endpoint: &Endpoint, refresh_token: &Secret) -> Request {
+        self.request(endpoint, refresh_form(refresh_token, &[]), &self.extra.refresh)
     }
 
     /// A revocation (RFC 7009 §2.1).
     pub fn revocation(&self, endpoint: &Endpoint, token: &Secret, token_type: TokenType) -> Request {
-        let mut form = Form::new(None);
-        form.set("token", token.expose());
-        form.set("token_type_hint", token_type.as_str());
+        let mut form = revocation_form(token, token_type);
         let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
         Request { endpoint: endpoint.clone(), form: Some(form), authorization }
     }
 
     fn request(&self, endpoint: &Endpoint, mut form: Form, extra: &BTreeMap<String, String>) -> Request {
-        for resource in &self.resource {
-            form.add("resource", resource);
-        }
         for (name, value) in extra {
             form.set(name, value);
         }
         let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
         Request { endpoint: endpoint.clone(), form: Some(form), authorization }
     }
+}
+
+/// A revocation for another client than the configured one, known by its id alone: secrets go nowhere else.
+pub fn foreign_revocation(
+    client_id: Option<&str>,
+    endpoint: &Endpoint,
+    token: &Secret,
+    token_type: TokenType,
+) -> Request {
+    let mut form = revocation_form(token, token_type);
+    form.set("client_id", client_id.unwrap_or_default());
+    Request { endpoint: endpoint.clone(), form: Some(form), authorization: None }
+}
+
+fn refresh_form(refresh_token: &Secret, resource: &[String]) -> Form {
+    let mut form = Form::new(Some("refresh_token"));
+    form.set("refresh_token", refresh_token.expose());
+    form.add_all("resource", resource);
+    form
+}
+
+fn revocation_form(token: &Secret, token_type: TokenType) -> Form {
+    let mut form = Form::new(None);
+    form.set("token", token.expose());
+    form.set("token_type_hint", token_type.as_str());
+    form
 }
 
 impl TokenType {
@@ -195,6 +227,10 @@ mod tests {
         assert_eq!(
             body(&client.refresh(&endpoint, &Secret::new("r"))),
             "grant_type=refresh_token&refresh_token=r&resource=https%3A%2F%2Fr1%2F&resource=https%3A%2F%2Fr2%2F&client_id=abc"
+        );
+        assert_eq!(
+            body(&client.refresh_anywhere(&endpoint, &Secret::new("r"))),
+            "grant_type=refresh_token&refresh_token=r&client_id=abc"
         );
         assert_eq!(
             body(&client.revocation(&endpoint, &Secret::new("r"), TokenType::Refresh)),

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use url::Url;
 
 use super::{
-    error::Failure,
+    error::{Failure, Found},
     exchange::{Response, is_protected},
     profile::Profile,
 };
@@ -36,7 +36,7 @@ impl DeviceAuthorization {
     /// Reads the answer of the device authorization endpoint.
     pub fn read(response: &Response, profile: &Profile) -> Result<Self, Failure> {
         let members = Failure::check(response, &profile.error_aliases)?;
-        let garbled = |found| Failure::Garbled { status: response.status, found };
+        let garbled = |found| Failure::Garbled { status: response.status, found: Found::Unusable(found) };
         let device_code = members.text("device_code").ok_or(garbled("a reply without device_code"))?;
         let user_code = members.text("user_code").ok_or(garbled("a reply without user_code"))?;
         if user_code.len() > 64 || !user_code.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\') {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{
-    exchange::{Response, Unreachable},
+    exchange::{Response, Stage, Unreachable},
     members::Members,
 };
 use crate::secret::Secret;
@@ -26,9 +26,26 @@ pub enum Failure {
     Garbled {
         /// The HTTP status.
         status: u16,
-        /// What it looks like, for people.
-        found: &'static str,
+        /// What it looks like.
+        found: Found,
     },
+}
+
+/// What came back in place of an OAuth answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// A page for people, as a captive portal or a proxy sends it.
+    WebPage,
+    /// JSON that says nothing of OAuth.
+    Json,
+    /// Text of another kind.
+    Text,
+    /// An error in a word that OAuth does not know, with a status that anything on the way may have set.
+    Foreign(String),
+    /// An answer that lacks something, or has something that cannot be used.
+    Unusable(&'static str),
 }
 
 /// An error answer (RFC 6749 §5.2), foreign text already made harmless.
@@ -91,18 +108,26 @@ impl Failure {
     pub fn check(response: &Response, aliases: &BTreeMap<String, String>) -> Result<Members, Self> {
         let Response { status, retry_after, ref body } = *response;
         let members = Members::read(body);
+        let busy = matches!(status, 408 | 425 | 429 | 500..=599);
         if let Some(error) = members.as_ref().and_then(|members| error_word(members, aliases, status)) {
             let text = |name| members.as_ref().and_then(|members| members.text(name));
-            return Err(Self::Refused(Refusal {
-                error: ErrorCode::read(error, aliases),
-                description: text("error_description").map(|text| harmless(text, 256)),
-                interval: members.as_ref().and_then(|members| members.seconds("interval")),
-                retry_after,
-            }));
+            return Err(match ErrorCode::read(error, aliases) {
+                // A server that is out of order has decided nothing, whatever general word it finds for it (Rauthy).
+                ErrorCode::Other(_) | ErrorCode::InvalidRequest if busy => Self::Busy { status, retry_after },
+                ErrorCode::Other(word) if matches!(status, 401 | 403 | 404 | 410) => {
+                    Self::Garbled { status, found: Found::Foreign(word) }
+                }
+                error => Self::Refused(Refusal {
+                    error,
+                    description: text("error_description").map(|text| harmless(text, 256)),
+                    interval: members.as_ref().and_then(|members| members.seconds("interval")),
+                    retry_after,
+                }),
+            });
         }
         match (status, members) {
             (200..=299, Some(members)) => Ok(members),
-            (408 | 425 | 429 | 500..=599, _) => Err(Self::Busy { status, retry_after }),
+            _ if busy => Err(Self::Busy { status, retry_after }),
             _ => Err(Self::Garbled { status, found: describe(body) }),
         }
     }
@@ -111,10 +136,10 @@ impl Failure {
     /// refresh token is this case.
     pub fn is_ambiguous(&self) -> bool {
         match self {
-            Self::Refused(_) => false,
+            Self::Refused(refusal) => refusal.error == ErrorCode::ServerError,
             Self::Busy { status, .. } => matches!(status, 500 | 502 | 504),
-            Self::Unreachable(unreachable) => unreachable.sent,
-            Self::Garbled { status, .. } => (200..300).contains(status),
+            Self::Unreachable(unreachable) => unreachable.stage == Stage::Sent,
+            Self::Garbled { status, found } => (200..300).contains(status) && *found != Found::WebPage,
         }
     }
 
@@ -157,6 +182,9 @@ impl fmt::Display for Failure {
             Self::Refused(Refusal { error, .. }) => write!(f, "the server refused: {}", error.as_str()),
             Self::Busy { status: 429, .. } => f.write_str("the server asks for fewer requests (HTTP 429)"),
             Self::Busy { status, .. } => write!(f, "the server is out of order (HTTP {status})"),
+            Self::Unreachable(Unreachable { stage: Stage::ClockUnset, cause }) => {
+                write!(f, "the clock is not set yet, so the server's certificate cannot be checked: {cause}")
+            }
             Self::Unreachable(unreachable) => write!(f, "the server cannot be reached: {}", unreachable.cause),
             Self::Garbled { status, found } => write!(f, "not an OAuth answer but {found} (HTTP {status})"),
         }
@@ -172,16 +200,26 @@ fn error_word<'a>(members: &'a Members, aliases: &BTreeMap<String, String>, stat
     })
 }
 
-fn describe(body: &[u8]) -> &'static str {
-    let start = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_ascii_lowercase();
-    if start.is_empty() {
-        "an empty body"
-    } else if start.starts_with('<') {
-        "a web page, as a captive portal or a proxy would send"
-    } else if start.starts_with('{') || start.starts_with('[') {
-        "JSON without the members that are required"
-    } else {
-        "text of another kind"
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("an empty body"),
+            Self::WebPage => f.write_str("a web page, as a captive portal or a proxy would send"),
+            Self::Json => f.write_str("JSON without the members that are required"),
+            Self::Text => f.write_str("text of another kind"),
+            Self::Foreign(word) => write!(f, "the error \"{word}\""),
+            Self::Unusable(what) => f.write_str(what),
+        }
+    }
+}
+
+fn describe(body: &[u8]) -> Found {
+    let start = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_owned();
+    match start.chars().next() {
+        None => Found::Nothing,
+        Some('<') => Found::WebPage,
+        Some('{' | '[') => Found::Json,
+        Some(_) => Found::Text,
     }
 }
 
@@ -249,7 +287,9 @@ mod tests {
             (400, r#"{"status":400,"message":"authorization_pending"}"#, AuthorizationPending),
             (403, r#"{"error_code":"rate_limit_exceeded"}"#, TemporarilyUnavailable),
             (400, r#"{"error":"consent_required"}"#, ErrorCode::InteractionRequired),
-            (404, r#"{"error":"NotFound","message":"Device Refresh Token does not exist"}"#, Other("NotFound".into())),
+            (400, r#"{"error":"NotFound","message":"Device Refresh Token does not exist"}"#, Other("NotFound".into())),
+            (403, r#"{"error":"scope_not_granted"}"#, ErrorCode::InvalidScope),
+            (400, r#"{"error":"admin_policy_enforced"}"#, ErrorCode::UnauthorizedClient),
         ] {
             assert_eq!(refused(status, body), code, "{body}");
         }
@@ -268,6 +308,18 @@ mod tests {
             assert!(matches!(check(status, body), Err(Failure::Busy { .. })), "{status} {body}");
         }
         assert!(check(200, r#"{"message":"authorization_pending","access_token":"t"}"#).is_ok());
+    }
+
+    #[test]
+    fn a_gateways_json_is_not_the_authorization_servers_word() {
+        for status in [401, 403, 404, 410] {
+            let Err(failure) = check(status, r#"{"status":404,"error":"Not Found"}"#) else { panic!("a success") };
+            assert_eq!(failure, Failure::Garbled { status, found: Found::Foreign("Not Found".into()) });
+        }
+        for body in [r#"{"error":"Internal Server Error"}"#, r#"{"error":"invalid_request"}"#] {
+            assert!(matches!(check(500, body), Err(Failure::Busy { status: 500, .. })), "{body}");
+        }
+        assert_eq!(refused(500, r#"{"error":"invalid_grant"}"#), ErrorCode::InvalidGrant, "any status");
     }
 
     #[test]

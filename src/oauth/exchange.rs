@@ -96,10 +96,33 @@ pub struct Response {
 /// No usable response came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreachable {
-    /// Whether the server may have received the request and acted on it.
-    pub sent: bool,
+    /// How far it came.
+    pub stage: Stage,
     /// What went wrong, for people.
     pub cause: String,
+}
+
+/// How far an exchange came before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing left this machine but, at most, the attempt to connect.
+    Unsent,
+    /// The server's certificate is out of its time, and so may be our clock: it has not been set yet.
+    ClockUnset,
+    /// The server may have received the request and acted on it.
+    Sent,
+}
+
+impl Unreachable {
+    /// The request never left.
+    pub fn unsent(cause: impl Into<String>) -> Self {
+        Self { stage: Stage::Unsent, cause: cause.into() }
+    }
+
+    /// The request may have arrived, the response did not.
+    pub fn lost(cause: impl Into<String>) -> Self {
+        Self { stage: Stage::Sent, cause: cause.into() }
+    }
 }
 
 /// The parameters of a request in `application/x-www-form-urlencoded`, each at most once but for `resource`
@@ -126,6 +149,11 @@ impl Form {
         if !name.is_empty() && !value.is_empty() {
             self.0.push((name.to_owned(), Secret::new(value)));
         }
+    }
+
+    /// Adds a parameter once for each value.
+    pub fn add_all(&mut self, name: &str, values: &[String]) {
+        values.iter().for_each(|value| self.add(name, value));
     }
 
     /// The encoded body.

@@ -46,6 +46,21 @@ impl Members {
         Some(Duration::from_secs_f64(seconds.clamp(0.0, TEN_YEARS.as_secs_f64())))
     }
 
+    /// A moment in Unix seconds, as the claims of a JWT have it.
+    pub fn moment(&self, name: &str) -> Option<u64> {
+        let number = self.0.get(name)?;
+        number.as_u64().or_else(|| Some(Duration::try_from_secs_f64(number.as_f64()?).ok()?.as_secs()))
+    }
+
+    /// A list of words, one of which may hold spaces in an array but not in a string.
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        match self.0.get(name) {
+            Some(Value::String(text)) => vec![text],
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A list of words, from a string with spaces or from an array of strings; nothing in it is `None`.
     pub fn words(&self, name: &str) -> Option<String> {
         let words = match self.0.get(name)? {

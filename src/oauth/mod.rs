@@ -11,6 +11,7 @@
 //! | [`metadata`] | authorization server metadata (RFC 8414, OpenID Connect Discovery) |
 //! | [`exchange`] | one HTTP request and response, stripped to what OAuth needs |
 //! | [`members`] | the lenient reader under all of them |
+//! | [`id_token`] | the claims of a JWT (OpenID Connect Core §2), unverified |
 //! | [`profile`] | how one provider differs from the standard, as data |
 
 pub mod client;
@@ -18,6 +19,7 @@ pub mod client_auth;
 pub mod device;
 pub mod error;
 pub mod exchange;
+pub mod id_token;
 pub mod members;
 pub mod metadata;
 pub mod profile;

@@ -1,8 +1,8 @@
 //! How one provider differs from the standard, as data. Code never asks which provider it talks to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A provider's profile, read from `conf/providers.d/NAME.toml`. Every key has a default that suits a server which
 /// follows the standards.
@@ -19,6 +19,26 @@ pub struct Profile {
     pub offline_scope: Option<String>,
     /// The server's own error words, and the standard's word for each.
     pub error_aliases: BTreeMap<String, String>,
+    /// What `invalid_request` means when a refresh is answered so: Hydra means "try again", Dex "it has ended".
+    pub refresh_invalid_request: Doubt,
+    /// What HTTP 404 means when a refresh is answered so: Rauthy knows no other word for a grant that has ended.
+    pub refresh_404: Doubt,
+    /// How long a refresh token may lie unused before the server ends it, as `"360h"` or in seconds.
+    #[serde(deserialize_with = "span")]
+    pub idle_limit: Option<Duration>,
+}
+
+/// What an answer means that may or may not be the end of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doubt {
+    /// Nobody can say.
+    #[default]
+    Undecided,
+    /// The end.
+    Terminal,
+    /// Never the end.
+    Retry,
 }
 
 impl Profile {
@@ -43,6 +63,19 @@ impl Profile {
     }
 }
 
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Span {
+        Seconds(u64),
+        Text(jiff::SignedDuration),
+    }
+    match Span::deserialize(deserializer)? {
+        Span::Seconds(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        Span::Text(text) => Duration::try_from(text).map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
 const GENERIC: &str = include_str!("../../conf/providers.d/generic.toml");
 
 const BUILT_IN: [(&str, &str); 2] =
@@ -59,5 +92,17 @@ mod tests {
             assert!(Profile::built_in(name).is_some());
         }
         assert!(!Profile::generic().error_aliases.is_empty());
+    }
+
+    #[test]
+    fn doubts_are_settled_and_spans_written_in_either_way() {
+        let text = "refresh_invalid_request = \"terminal\"\nrefresh_404 = \"retry\"\nidle_limit = ";
+        for limit in ["\"2h\"", "7200"] {
+            let profile: Profile = toml::from_str(&format!("{text}{limit}")).expect("a profile");
+            assert_eq!((profile.refresh_invalid_request, profile.refresh_404), (Doubt::Terminal, Doubt::Retry));
+            assert_eq!(profile.idle_limit, Some(Duration::from_secs(7200)), "{limit}");
+        }
+        assert!(toml::from_str::<Profile>("idle_limit = \"soon\"").is_err());
+        assert!(Profile::built_in("kinde").is_some_and(|kinde| kinde.idle_limit.is_some()));
     }
 }

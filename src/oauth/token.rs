@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{error::Failure, exchange::Response, profile::Profile};
+use super::{
+    error::{Failure, Found},
+    exchange::Response,
+    id_token,
+    profile::Profile,
+};
 use crate::secret::Secret;
 
 /// A successful answer of the token endpoint.
@@ -10,7 +15,8 @@ use crate::secret::Secret;
 pub struct TokenResponse {
     /// The access token, to be used as `Authorization: Bearer`.
     pub access_token: Secret,
-    /// How long it lives, counted from the request. Absent means unknown, zero means it is over already.
+    /// How long it lives, counted from the request: what the server or the token itself says, whichever is less. Absent
+    /// means unknown, zero means it is over already.
     pub expires_in: Option<Duration>,
     /// The next refresh token; without one, the old one stays in use (RFC 6749 §6).
     pub refresh_token: Option<Secret>,
@@ -24,7 +30,7 @@ impl TokenResponse {
     /// Reads the answer of the token endpoint.
     pub fn read(response: &Response, profile: &Profile) -> Result<Self, Failure> {
         let members = Failure::check(response, &profile.error_aliases)?;
-        let garbled = |found| Failure::Garbled { status: response.status, found };
+        let garbled = |found| Failure::Garbled { status: response.status, found: Found::Unusable(found) };
         let access_token = members.text("access_token").ok_or(garbled("a reply without access_token"))?;
         if !access_token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(garbled("an access token that no header can carry"));
@@ -33,13 +39,25 @@ impl TokenResponse {
         if !members.text("token_type").unwrap_or("bearer").eq_ignore_ascii_case("bearer") {
             return Err(garbled("a token that is not a bearer token"));
         }
+        let access_token = Secret::new(access_token);
         Ok(Self {
-            access_token: Secret::new(access_token),
-            expires_in: members.seconds("expires_in"),
+            // Kinde's documents show refreshes that are answered without a lifetime.
+            expires_in: [members.seconds("expires_in"), id_token::stated_lifetime(&access_token)]
+                .into_iter()
+                .flatten()
+                .min(),
+            access_token,
             refresh_token: members.text("refresh_token").map(Secret::new),
             scope: members.words("scope"),
             id_token: members.text("id_token").map(Secret::new),
         })
+    }
+
+    /// The refresh token of an answer that brought no access token anybody could use: it may have replaced the old one
+    /// all the same.
+    pub fn lone_refresh_token(response: &Response, profile: &Profile) -> Option<Secret> {
+        let members = Failure::check(response, &profile.error_aliases).ok()?;
+        members.text("refresh_token").map(Secret::new)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The one place that reads clocks.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -12,7 +15,14 @@ use crate::{
 /// Both clocks, now. The boot clock is `CLOCK_BOOTTIME`, which goes on in suspend; the wall clock is only for people
 /// and for the time across a reboot.
 pub fn now() -> Now {
-    Now { boot: boot(), wall: UnixTime(since_1970().as_secs()) }
+    Now { boot: boot(), wall: UnixTime(since_1970().as_secs()), synchronised: is_synchronised() }
+}
+
+/// Whether the wall clock can be believed. `adjtimex` would know, but the unit forbids the clock's system calls; so
+/// systemd-timesyncd's flag counts where it runs, and elsewhere any time after this program was written.
+pub fn is_synchronised() -> bool {
+    let timesync = Path::new("/run/systemd/timesync");
+    since_1970() >= WRITTEN && (!timesync.exists() || timesync.join("synchronized").exists())
 }
 
 /// The boot clock alone.
@@ -37,6 +47,9 @@ pub fn boot_id() -> Option<String> {
     let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
     (digits.len() == 32).then_some(digits)
 }
+
+/// 2026-01-01: no clock that is set shows less.
+const WRITTEN: Duration = Duration::from_secs(1_767_225_600);
 
 #[cfg(test)]
 mod tests {

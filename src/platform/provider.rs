@@ -5,6 +5,7 @@
 
 use std::{
     error::Error,
+    io,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use reqwest::{Certificate, header, redirect, retry};
 use super::clock;
 use crate::oauth::{
     error::harmless,
-    exchange::{MAX_BODY, Request, Response, Unreachable},
+    exchange::{MAX_BODY, Request, Response, Stage, Unreachable},
 };
 
 /// An HTTP client for one set of trusted certificates. Cloning it is cheap, and it is built at the first request:
@@ -45,7 +46,7 @@ impl Provider {
     /// replies that are on their way.
     pub async fn send(&self, request: Request) -> Result<Response, Unreachable> {
         let client = self.client.get_or_init(|| build(self.ca.as_deref()));
-        let client = client.as_ref().map_err(|cause| Unreachable { sent: false, cause: cause.clone() })?;
+        let client = client.as_ref().map_err(|cause| Unreachable::unsent(cause.clone()))?;
         let url = request.endpoint.url().clone();
         let mut builder = match &request.form {
             Some(form) => client
@@ -83,16 +84,16 @@ fn build(ca: Option<&[u8]>) -> Result<reqwest::Client, String> {
 }
 
 async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Unreachable> {
-    let too_long = || Unreachable { sent: true, cause: format!("the response is longer than {MAX_BODY} bytes") };
+    let too_long = || Unreachable::lost(format!("the response is longer than {MAX_BODY} bytes"));
     let encoded = response.headers().contains_key(header::CONTENT_ENCODING);
     if encoded {
-        return Err(Unreachable { sent: true, cause: "the response is compressed, which was not asked for".into() });
+        return Err(Unreachable::lost("the response is compressed, which was not asked for"));
     }
     if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_long());
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Unreachable { sent: true, cause: cause(&error) })? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Unreachable::lost(cause(&error)))? {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(too_long());
         }
@@ -103,9 +104,29 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Unreachab
 
 /// Before the connection stands, nothing has been sent; after that nobody can be sure.
 fn unreachable(error: &reqwest::Error) -> Unreachable {
-    let sent = !error.is_connect() && !error.is_builder();
+    let stage = if !error.is_connect() && !error.is_builder() {
+        Stage::Sent
+    } else if is_out_of_its_time(error) && !clock::is_synchronised() {
+        Stage::ClockUnset
+    } else {
+        Stage::Unsent
+    };
     let cause = if error.is_timeout() { "it did not answer in time".to_owned() } else { cause(error) };
-    Unreachable { sent, cause }
+    Unreachable { stage, cause }
+}
+
+/// Whether the server's certificate is not valid yet, or not any more, by our clock.
+fn is_out_of_its_time(error: &(dyn Error + 'static)) -> bool {
+    use rustls::{CertificateError as C, Error::InvalidCertificate};
+    let judged = |error: &rustls::Error| {
+        let InvalidCertificate(reason) = error else { return false };
+        matches!(reason, C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. })
+    };
+    // An I/O error hides what it wraps from the chain of sources.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.downcast_ref().is_some_and(judged)
+        || wrapped.is_some_and(|inner| is_out_of_its_time(inner))
+        || error.source().is_some_and(is_out_of_its_time)
 }
 
 /// The innermost reason, which is the one that helps; the outer ones repeat the URL.
@@ -153,6 +174,15 @@ mod tests {
         assert_eq!(pause("ratelimit-reset", "7"), Some(7));
         let in_an_hour = (clock::since_1970().as_secs() + 3600).to_string();
         assert!(pause("x-retry-not-before", &in_an_hour).is_some_and(|pause| (3590..=3600).contains(&pause)));
+    }
+
+    #[test]
+    fn a_certificate_that_is_out_of_its_time_is_told_from_one_that_is_wrong() {
+        use rustls::CertificateError as C;
+        let through_io = |reason| io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(reason)));
+        assert!(is_out_of_its_time(&through_io(C::NotValidYet)) && is_out_of_its_time(&through_io(C::Expired)));
+        assert!(!is_out_of_its_time(&through_io(C::UnknownIssuer)));
+        assert!(!is_out_of_its_time(&io::Error::other("connection refused")));
     }
 
     #[test]

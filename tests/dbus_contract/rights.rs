@@ -8,7 +8,7 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 async fn without_rules_a_stranger_sees_the_state_and_not_the_code() {
     let (rig, _client) = Rig::served(&account("one", "")).await;
     let ourselves = bearerd::platform::peer::Caller::ourselves();
-    rig.broker.login(&ourselves, Some("one")).await.unwrap_or_else(|error| panic!("{error}"));
+    rig.broker.login(&ourselves, Some("one"), false).await.unwrap_or_else(|error| panic!("{error}"));
     let path = format!("{PATH}/accounts/one");
     let Some(all) = rig.as_stranger(&["call", NAME, &path, PROPERTIES, "GetAll", "s", ACCOUNT]).await else { return };
     assert!(all.contains("\"State\" s \"authorizing\"") && all.contains("\"Prompt\" a{sv} 0"), "{all}");

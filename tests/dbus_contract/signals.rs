@@ -65,7 +65,7 @@ fn added(message: &Message) -> (String, HashMap<String, OwnedVariant>) {
 async fn no_signal_carries_a_code_or_a_token() {
     let mut rig = Rig::new(&account("one", "")).await;
     let ourselves = bearerd::platform::peer::Caller::ourselves();
-    rig.broker.login(&ourselves, Some("one")).await.unwrap_or_else(|error| panic!("{error}"));
+    rig.broker.login(&ourselves, Some("one"), false).await.unwrap_or_else(|error| panic!("{error}"));
     rig.start_bus();
     let client = rig.client().await;
     let mut listener = Listener::new(&client).await;

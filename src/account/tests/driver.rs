@@ -99,6 +99,10 @@ impl World {
                 }
                 idle = false;
             }
+            if self.account.poll_load() {
+                self.account.handle_loaded(self.durable.clone(), self.clock());
+                idle = false;
+            }
             if let Some((id, request)) = self.account.poll_request() {
                 assert!(self.out.is_none(), "two requests in flight");
                 self.out = Some(id);

@@ -2,7 +2,7 @@
 
 use super::{
     Disk, LoginMode, Need, Reason, State, What, World, hours,
-    replies::{answer, busy, error, lost, page, tokens, unsent},
+    replies::{answer, busy, error, lost, tokens, unsent},
     secs,
     server::{Mood, Server},
 };
@@ -49,13 +49,20 @@ fn an_outage_of_three_days_is_sat_out() {
 }
 
 #[test]
-fn callers_hurry_a_stale_account_but_not_beyond_the_floor() {
+fn only_a_hand_brings_a_refresh_past_the_pause_of_a_failed_one() {
     let mut server = Server { mood: Mood::Gone, ..Server::new(3600) };
     let mut world = World::at_server(&mut server);
     world.serve(&mut server, hours(12));
     let before = server.refreshes.len();
     for _ in 0..3600 {
         world.need(secs(0));
+        world.serve(&mut server, secs(1));
+    }
+    let tries = server.refreshes.len() - before;
+    assert!((6..=20).contains(&tries), "{tries} in an hour of needs: as if nobody had asked");
+    let before = server.refreshes.len();
+    for _ in 0..3600 {
+        world.refresh();
         world.serve(&mut server, secs(1));
     }
     let tries = server.refreshes.len() - before;
@@ -83,7 +90,8 @@ fn retry_after_is_honoured_whoever_asks() {
 fn retry_after_cannot_take_us_out_for_good() {
     let mut world = refreshing();
     world.reply(busy(503, Some(10_000_000)));
-    assert_eq!(world.pause(), 3_600_000);
+    let pause = world.pause();
+    assert!((3_600_000..=3_960_000).contains(&pause), "{pause}: and not in the same second as everybody else");
 }
 
 #[test]
@@ -101,11 +109,11 @@ fn invalid_grant_ends_the_session_at_once() {
 
 #[test]
 fn invalid_grant_after_a_lost_reply_is_a_lost_rotation() {
-    for reply in [lost(), busy(504, None), page(200)] {
+    for reply in [lost(), busy(504, None), answer(200, &serde_json::json!({}))] {
         let mut world = refreshing();
         world.reply(reply);
         assert_eq!(world.on_disk()["refreshing"], true, "a restart must know");
-        assert_eq!(world.pause(), 1_000, "the server may hold the old token good for some seconds");
+        assert!(world.pause() <= 2_000, "the server may hold the old token good for some seconds");
         world.reply(unsent());
         world.pause();
         world.reply(error("invalid_grant"));
@@ -121,18 +129,16 @@ fn lost_replies_are_retried_quickly_and_then_slowly() {
         world.reply(lost());
         pauses.push(world.pause());
     }
-    assert_eq!(pauses[0], 1_000);
-    assert!((3_000..=5_000).contains(&pauses[1]), "{pauses:?}");
-    assert!(pauses[2..].iter().all(|pause| *pause >= 1_000) && pauses[2..].iter().any(|pause| *pause > 60_000));
+    assert!((1_000..=2_000).contains(&pauses[0]) && (4_000..=7_000).contains(&(pauses[0] + pauses[1])), "{pauses:?}");
+    assert!((16_000..=25_000).contains(&pauses[..3].iter().sum::<u64>()), "{pauses:?}");
+    assert!(pauses[3..].iter().all(|pause| *pause >= 1_000) && pauses[3..].iter().any(|pause| *pause > 60_000));
     world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
     assert_eq!(world.on_disk()["refreshing"], false, "what is known to be good is not retried after a restart");
 }
 
 #[test]
 fn invalid_request_means_the_end_only_after_a_minute_of_it() {
-    for (word, reason) in
-        [("invalid_request", Reason::Revoked), ("never_heard_of", Reason::Revoked), ("access_denied", Reason::Policy)]
-    {
+    for word in ["invalid_request", "never_heard_of"] {
         let mut world = refreshing();
         let begun = world.now;
         while world.reason().is_none() {
@@ -145,7 +151,7 @@ fn invalid_request_means_the_end_only_after_a_minute_of_it() {
             }
         }
         assert!(world.now - begun >= secs(60) && world.count(What::Refresh) >= 4, "{word}");
-        assert_eq!(world.reason(), Some(reason), "{word}");
+        assert_eq!(world.reason(), Some(Reason::Revoked), "{word}");
     }
 }
 

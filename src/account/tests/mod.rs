@@ -22,7 +22,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Snapshot, State, record::Grant};
+use super::{
+    Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Snapshot, State, grant::Grant, record::Clocks,
+};
 use crate::{
     oauth::{
         client::{Client, Endpoints, ExtraParameters},
@@ -43,6 +45,8 @@ struct World {
     now: Duration,
     /// The wall clock at boot.
     wall: u64,
+    /// Whether the wall clock can be believed.
+    synchronised: bool,
     disk: Disk,
     /// What a power cut would leave.
     durable: Option<Record>,
@@ -90,7 +94,7 @@ impl World {
     }
 
     fn with(client: Client, login: LoginMode) -> Self {
-        Self::from_disk(client, Schedule { login, refresh_margin: None }, None, 1)
+        Self::from_disk(client, Schedule { login, ..Schedule::default() }, None, 1)
     }
 
     fn from_disk(client: Client, schedule: Schedule, durable: Option<Record>, seed: u64) -> Self {
@@ -103,6 +107,7 @@ impl World {
             boot: 1,
             now,
             wall,
+            synchronised: true,
             disk: Disk::Works,
             kept: HashSet::new(),
             durable,
@@ -150,7 +155,7 @@ impl World {
     }
 
     fn clock(&self) -> Now {
-        at(self.now, self.wall)
+        Now { synchronised: self.synchronised, ..at(self.now, self.wall) }
     }
 
     fn boot_now(&self) -> Instant {
@@ -184,7 +189,13 @@ impl World {
     }
 
     fn login(&mut self) {
-        self.account.handle_login(self.boot_now());
+        self.account.handle_login(false, self.boot_now());
+        self.settle();
+    }
+
+    /// A login that lets somebody else take over.
+    fn login_replacing(&mut self) {
+        self.account.handle_login(true, self.boot_now());
         self.settle();
     }
 
@@ -271,12 +282,13 @@ fn client() -> Client {
 }
 
 fn access_token(record: &Record) -> Option<String> {
-    let grant = Grant::restore(record, None, at(Duration::ZERO, 0))?;
+    let clocks = Clocks::new(record, None, at(Duration::ZERO, 0));
+    let grant = Grant::restore(record.grant.clone()?, &client(), &clocks)?;
     Some(grant.access_token.expose().to_owned())
 }
 
 fn at(boot: Duration, wall: u64) -> Now {
-    Now { boot: Instant::from_boot(boot), wall: UnixTime(wall + boot.as_secs()) }
+    Now { boot: Instant::from_boot(boot), wall: UnixTime(wall + boot.as_secs()), synchronised: true }
 }
 
 const fn secs(seconds: u64) -> Duration {

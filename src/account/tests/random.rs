@@ -61,7 +61,7 @@ impl Story {
         let login = [LoginMode::Auto, LoginMode::OnDemand, LoginMode::Manual][rng.usize(..3)];
         let refresh_margin = rng.bool().then(|| secs(rng.u64(..2000)));
         Self {
-            world: World::from_disk(client(), Schedule { login, refresh_margin }, None, seed),
+            world: World::from_disk(client(), Schedule { login, refresh_margin, sealed: rng.bool() }, None, seed),
             rng,
             current: 0,
             tokens: 0,
@@ -134,7 +134,8 @@ impl Story {
     }
 
     fn restart(&mut self) {
-        if self.rng.bool() {
+        let same_boot = self.rng.bool();
+        if same_boot {
             self.world.restart();
         } else {
             let away = secs(self.rng.u64(..100_000));
@@ -143,7 +144,13 @@ impl Story {
             self.world.wall -= if self.rng.bool() { 500_000 } else { 0 };
         }
         self.superseded.clear();
-        self.code = Code::default();
+        let login = &self.world.on_disk()["login"];
+        let name = login["device_code"].as_str().unwrap_or_default().to_owned();
+        let interval = Duration::from_millis(login["interval_ms"].as_u64().unwrap_or_default());
+        let end = if same_boot && self.code.name == name { self.code.end } else { Duration::MAX };
+        // What this process knows of the code is what the disk does: the end of it may not have got there.
+        self.ended.remove(&name);
+        self.code = Code { name, interval, earliest: self.world.now + interval, end };
     }
 
     fn answer(&mut self) {

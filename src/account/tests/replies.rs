@@ -43,10 +43,10 @@ pub fn busy(status: u16, retry_after: Option<u64>) -> Result<Response, Unreachab
 
 /// The request went out and no reply came.
 pub fn lost() -> Result<Response, Unreachable> {
-    Err(Unreachable { sent: true, cause: "timed out".into() })
+    Err(Unreachable::lost("timed out"))
 }
 
 /// The request never left.
 pub fn unsent() -> Result<Response, Unreachable> {
-    Err(Unreachable { sent: false, cause: "no route to host".into() })
+    Err(Unreachable::unsent("no route to host"))
 }

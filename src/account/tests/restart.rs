@@ -21,7 +21,7 @@ fn expires(world: &World) -> Option<std::time::Duration> {
 /// The disk of a signed-in account in the hands of another configuration.
 fn moved_to(client: Client, login: LoginMode) -> World {
     let durable = World::signed_in(3600).durable;
-    World::from_disk(client, Schedule { login, refresh_margin: None }, durable, 1)
+    World::from_disk(client, Schedule { login, ..Schedule::default() }, durable, 1)
 }
 
 fn elsewhere() -> [Client; 3] {
@@ -180,7 +180,7 @@ fn another_path_on_the_same_server_is_the_same_server() {
 #[test]
 fn a_record_of_an_older_version_without_the_newer_members_is_read() {
     let record: super::Record = serde_json::from_str("{}").expect("an empty record");
-    let schedule = Schedule { login: LoginMode::Manual, refresh_margin: None };
+    let schedule = Schedule { login: LoginMode::Manual, ..Schedule::default() };
     let world = World::from_disk(client(), schedule, Some(record), 1);
     assert_eq!((world.state(), world.reason()), (State::SignedOut, Some(Reason::Never)));
 }

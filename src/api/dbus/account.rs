@@ -57,8 +57,8 @@ impl AccountObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<HashMap<&'static str, Variant<'static>>, Refusal> {
         let caller = self.door.caller(connection, &header).await?;
-        options::none(&options)?;
-        let login = self.door.broker.login(&caller, Some(self.name.as_str()));
+        let replace = options::replace(&options)?;
+        let login = self.door.broker.login(&caller, Some(self.name.as_str()), replace);
         let (account, prompt) = self.door.answer(&self.name, login).await?;
         Ok(facts::prompt(&account, &prompt, clock::now()))
     }

@@ -30,6 +30,19 @@ pub fn token_request(options: &BTreeMap<String, OwnedVariant>) -> Result<TokenRe
     Ok(request)
 }
 
+/// Reads the options of `Login`: whether whoever signs in takes over from who did before.
+pub fn replace(options: &BTreeMap<String, OwnedVariant>) -> Result<bool, Error> {
+    let mut replace = false;
+    for (key, value) in options {
+        replace = match (key.as_str(), &**value) {
+            ("replace", Variant::Bool(replace)) => *replace,
+            ("replace", _) => return Err(invalid(key, "true or false is needed, of the D-Bus type b")),
+            _ => return Err(invalid(key, "there is no such option; Login knows replace")),
+        };
+    }
+    Ok(replace)
+}
+
 /// Reads the options of a method that has none yet.
 pub fn none(options: &BTreeMap<String, OwnedVariant>) -> Result<(), Error> {
     match options.keys().next() {
@@ -121,5 +134,13 @@ mod tests {
         assert_eq!(refused("rejected", "abc"), "rejected");
         assert!(none(&options([("scope", "a".into())])).is_err());
         assert!(none(&BTreeMap::new()).is_ok());
+    }
+
+    #[test]
+    fn a_login_may_be_asked_to_replace() {
+        assert_eq!(replace(&BTreeMap::new()).ok(), Some(false));
+        assert_eq!(replace(&options([("replace", true.into())])).ok(), Some(true));
+        assert!(replace(&options([("replace", 1u32.into())])).is_err());
+        assert!(replace(&options([("repalce", true.into())])).is_err());
     }
 }

@@ -49,6 +49,23 @@ pub fn token_request(query: &str) -> Result<TokenRequest, Error> {
     Ok(request)
 }
 
+/// Reads the query of a login: whether whoever signs in takes over from who did before.
+pub fn replace(query: &str) -> Result<bool, Error> {
+    let mut replace = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        replace = match (&*name, &*value) {
+            ("replace", "true") => true,
+            ("replace", "false") => false,
+            ("replace", _) => {
+                let why = "write true or false".to_owned();
+                return Err(Error::InvalidOption { parameter: name.into_owned(), why });
+            }
+            _ => return Err(unknown(&name)),
+        };
+    }
+    Ok(replace)
+}
+
 /// For requests that take no parameters: a misspelt one must not pass in silence.
 pub fn no_parameters(query: &str) -> Result<(), Error> {
     match form_urlencoded::parse(query.as_bytes()).next() {

@@ -59,7 +59,8 @@ async fn obey(
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Answer, Error> {
-    if !matches!(route, Route::Token(_)) {
+    let has_parameters = matches!(route, Route::Token(_)) || matches!(route, Route::Login(_)) && method == Method::POST;
+    if !has_parameters {
         request::no_parameters(query)?;
     }
     Ok(match (route, method.as_str()) {
@@ -71,7 +72,7 @@ async fn obey(
         (Route::Accounts, _) => answer::accounts(&broker.list(caller)),
         (Route::Account(name), _) => look(broker, caller, name, headers).await?,
         (Route::Login(name), "POST") => {
-            let (account, prompt) = broker.login(caller, Some(name)).await?;
+            let (account, prompt) = broker.login(caller, Some(name), request::replace(query)?).await?;
             let kind = request::kind(headers, &PROMPT_KINDS);
             let shown = kind.and_then(|kind| answer::prompt(StatusCode::ACCEPTED, &account, &prompt, kind));
             shown.unwrap_or_else(not_acceptable)

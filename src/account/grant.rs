@@ -1,0 +1,194 @@
+//! A grant: the tokens, and the server and client they are bound to.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    record::{Clocks, StoredMoment},
+    snapshot::Token,
+};
+use crate::{
+    oauth::{
+        client::{Client, Server},
+        exchange::Endpoint,
+        id_token,
+        token::TokenResponse,
+    },
+    secret::{Secret, exposed},
+    time::{Instant, Now, UnixTime},
+};
+
+/// A grant as it is written down: moments on both clocks.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StoredGrant {
+    issuer: Option<String>,
+    client_id: Option<String>,
+    token_endpoint: String,
+    revocation_endpoint: Option<String>,
+    #[serde(with = "exposed")]
+    access_token: Secret,
+    #[serde(with = "exposed::optional")]
+    refresh_token: Option<Secret>,
+    #[serde(with = "exposed::optional")]
+    id_token: Option<Secret>,
+    scope: String,
+    lifetime: Option<u64>,
+    #[serde(default)]
+    expires: Option<StoredMoment>,
+    #[serde(default)]
+    keep_alive: Option<StoredMoment>,
+}
+
+/// A grant. Its refresh token is never sent anywhere else than to the server it came from.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub issuer: Option<String>,
+    pub client_id: Option<String>,
+    pub token_endpoint: Endpoint,
+    pub revocation_endpoint: Option<Endpoint>,
+    pub access_token: Secret,
+    pub refresh_token: Option<Secret>,
+    pub id_token: Option<Secret>,
+    pub scope: String,
+    pub lifetime: Option<Duration>,
+    pub expires: Option<Instant>,
+    /// Whether anybody knows the age of the access token; after a boot without a clock nobody does.
+    pub age_is_known: bool,
+    /// When the refresh token must have been used at the latest, lest the server ends it as idle.
+    pub keep_alive: Option<Instant>,
+}
+
+/// When a reply was asked for: lifetimes count from there, so that the way back is never added to them.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub at: Instant,
+    /// The same on the wall clock, where that can be believed.
+    pub wall: Option<UnixTime>,
+}
+
+impl Grant {
+    /// The grant that a successful login brings.
+    pub fn new(client: &Client, server: Server, got: TokenResponse, asked: Asked) -> Self {
+        Self {
+            issuer: client.issuer.clone(),
+            client_id: client.client_id.clone(),
+            token_endpoint: server.token,
+            revocation_endpoint: server.revocation,
+            access_token: got.access_token,
+            refresh_token: got.refresh_token,
+            id_token: got.id_token,
+            scope: got.scope.unwrap_or_else(|| client.scopes.join(" ")),
+            lifetime: got.expires_in,
+            expires: got.expires_in.map(|lifetime| asked.at + lifetime),
+            age_is_known: true,
+            keep_alive: keep_alive(client, asked.at),
+        }
+    }
+
+    /// The grant after a successful refresh: what the reply leaves out stays as it was (RFC 6749 §6). The same access
+    /// token does not live longer for being handed out twice, unless the server is known to `extend` it.
+    pub fn renewed(&self, got: TokenResponse, client: &Client, asked: Asked, extends: bool) -> Self {
+        let end = got.expires_in.map(|lifetime| asked.at + lifetime);
+        let same = self.access_token.same_as(&got.access_token);
+        let (lifetime, expires) = match (self.expires, end) {
+            (Some(_), Some(new)) if same && !self.age_is_known => {
+                (self.lifetime, Some(cap(&self.access_token, new, asked)))
+            }
+            (Some(old), Some(new)) if same && !extends => (self.lifetime, Some(old.min(new))),
+            (Some(old), None) if same => (self.lifetime, Some(old)),
+            (_, new) => (got.expires_in, new),
+        };
+        Self {
+            access_token: got.access_token,
+            refresh_token: got.refresh_token.or_else(|| self.refresh_token.clone()),
+            id_token: got.id_token.or_else(|| self.id_token.clone()),
+            scope: got.scope.unwrap_or_else(|| self.scope.clone()),
+            lifetime,
+            expires,
+            age_is_known: true,
+            keep_alive: keep_alive(client, asked.at),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the configuration still means the server and the client that this grant came from.
+    pub fn belongs_to(&self, client: &Client) -> bool {
+        let elsewhere = client.endpoints.token.as_ref().is_some_and(|token| !token.same_origin(&self.token_endpoint));
+        self.issuer == client.issuer && self.client_id == client.client_id && !elsewhere
+    }
+
+    /// Whether this is the refresh token of this grant.
+    pub fn refreshes_with(&self, refresh_token: &Secret) -> bool {
+        self.refresh_token.as_ref().is_some_and(|own| own.same_as(refresh_token))
+    }
+
+    /// The access token, as callers get it.
+    pub fn token(&self) -> Token {
+        Token {
+            secret: self.access_token.clone(),
+            fingerprint: self.access_token.fingerprint(),
+            expires: self.expires,
+            lifetime: self.lifetime,
+            scope: self.scope.clone(),
+            id_token: self.id_token.clone(),
+        }
+    }
+
+    /// As it is written down.
+    pub fn store(&self, now: Now) -> StoredGrant {
+        StoredGrant {
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            token_endpoint: self.token_endpoint.as_str().to_owned(),
+            revocation_endpoint: self.revocation_endpoint.as_ref().map(|endpoint| endpoint.as_str().to_owned()),
+            access_token: self.access_token.clone(),
+            refresh_token: self.refresh_token.clone(),
+            id_token: self.id_token.clone(),
+            scope: self.scope.clone(),
+            lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
+            expires: self.expires.map(|end| StoredMoment::new(end, now)),
+            keep_alive: self.keep_alive.map(|moment| StoredMoment::new(moment, now)),
+        }
+    }
+
+    /// As it is read back. Where the age of the token is not known, one that can be refreshed is taken as ended, one
+    /// that cannot as fresh.
+    pub fn restore(stored: StoredGrant, client: &Client, clocks: &Clocks) -> Option<Self> {
+        let lifetime = stored.lifetime.map(Duration::from_secs);
+        let end = stored.expires.map(|stored| clocks.moment(stored));
+        let longest = clocks.now() + lifetime.unwrap_or_default();
+        let expires = match end {
+            Some(None) if stored.refresh_token.is_some() => Some(clocks.now()),
+            Some(end) => Some(end.unwrap_or(longest).min(longest)),
+            None => None,
+        };
+        let idle_end = stored.keep_alive.and_then(|moment| clocks.moment(moment));
+        let keep_alive = keep_alive(client, clocks.now()).into_iter().chain(idle_end).min();
+        Some(Self {
+            issuer: stored.issuer,
+            client_id: stored.client_id,
+            token_endpoint: Endpoint::parse(&stored.token_endpoint).ok()?,
+            revocation_endpoint: stored.revocation_endpoint.and_then(|text| Endpoint::parse(&text).ok()),
+            access_token: stored.access_token,
+            refresh_token: stored.refresh_token,
+            id_token: stored.id_token,
+            scope: stored.scope,
+            lifetime,
+            expires,
+            age_is_known: !matches!(end, Some(None)),
+            keep_alive,
+        })
+    }
+}
+
+/// Half of what the server allows a refresh token to lie unused.
+fn keep_alive(client: &Client, used: Instant) -> Option<Instant> {
+    client.profile.idle_limit.map(|limit| used + limit / 2)
+}
+
+/// No later than the end that is written in the token.
+fn cap(token: &Secret, end: Instant, asked: Asked) -> Instant {
+    let left = asked.wall.zip(id_token::fixed_end(token)).map(|(wall, end)| end.saturating_sub(wall.0));
+    left.map_or(end, |left| end.min(asked.at + Duration::from_secs(left)))
+}

@@ -1,0 +1,119 @@
+//! When the next refresh is due, and how close two of them may be.
+
+use std::time::Duration;
+
+use super::{
+    backoff::between,
+    grant::{Asked, Grant},
+};
+use crate::{
+    oauth::{id_token, token::TokenResponse},
+    time::Instant,
+};
+
+/// The floor under the pauses between refreshes, whoever asks for one: a hot loop must not be possible.
+pub(super) struct Pace {
+    not_before: Instant,
+    /// When the last token was published, and how many followed hard on another.
+    published: Option<Instant>,
+    haste: u32,
+}
+
+impl Pace {
+    pub fn new(now: Instant) -> Self {
+        Self { not_before: now, published: None, haste: 0 }
+    }
+
+    /// Before this no refresh goes out.
+    pub fn not_before(&self) -> Instant {
+        self.not_before
+    }
+
+    /// A refresh has failed and is to be tried again after `pause`, by hand a little earlier unless the server itself
+    /// asked for the pause.
+    pub fn failed(&mut self, pause: Duration, asked_for: bool, now: Instant) {
+        self.not_before = now + if asked_for { pause } else { pause.min(FLOOR) };
+    }
+
+    /// A token was published. The pause is a second, twice that for each one that followed hard on another, so that a
+    /// server whose tokens are refused or over at once is not asked in a hot loop. A token of seconds is renewed in time
+    /// all the same.
+    pub fn published(&mut self, lifetime: Option<Duration>, now: Instant) {
+        let hasty = self.published.is_some_and(|before| now.since(before) < FLOOR * 2);
+        self.haste = if hasty { (self.haste + 1).min(5) } else { 0 };
+        self.published = Some(now);
+        let grown = SHORTEST_FLOOR.saturating_mul(1 << self.haste).min(FLOOR);
+        let floor = match lifetime {
+            Some(lifetime) if lifetime > SHORTEST_FLOOR => grown.min((lifetime / 2).max(SHORTEST_FLOOR)),
+            _ => grown,
+        };
+        self.not_before = now + floor;
+    }
+}
+
+/// What is known of a server that returns the same access token while it is valid.
+#[derive(Default)]
+pub(super) struct SameToken {
+    /// The last refresh brought what was there already.
+    returned: bool,
+    /// Times in a row that a token came back after its end.
+    outlived: u32,
+    /// Such a token does live longer then.
+    extends: bool,
+}
+
+impl SameToken {
+    /// Whether asking before the token ends brings a new one.
+    pub fn renews_early(&self) -> bool {
+        !self.returned || self.extends
+    }
+
+    /// Whether the same token lives longer after a refresh.
+    pub fn extends(&self) -> bool {
+        self.extends
+    }
+
+    /// Takes note of a successful refresh of `grant`.
+    pub fn learn(&mut self, grant: &Grant, got: &TokenResponse, asked: Asked) {
+        self.returned = grant.access_token.same_as(&got.access_token);
+        let ended = grant.age_is_known && grant.expires.is_some_and(|end| end <= asked.at);
+        let offered = got.expires_in.is_some_and(|lifetime| !lifetime.is_zero());
+        self.outlived = if self.returned && ended && offered { self.outlived + 1 } else { 0 };
+        // Right after the end it is the server's clock that is behind; a server that insists means it.
+        let insists = self.outlived > INSISTENCE && id_token::fixed_end(&got.access_token).is_none();
+        self.extends = self.returned && (self.extends || insists);
+    }
+}
+
+/// When a grant is to be refreshed: a margin before the end, and up to another margin earlier by chance, so that boxes
+/// that were switched on together drift apart; at the very end where asking earlier brings the same token; and before
+/// the refresh token has lain idle for too long.
+pub(super) fn due(
+    grant: &Grant,
+    margin: Option<Duration>,
+    returns_same_token: bool,
+    now: Instant,
+    rng: &mut fastrand::Rng,
+) -> Option<Instant> {
+    grant.refresh_token.as_ref()?;
+    let by_lifetime = match (grant.expires, grant.lifetime) {
+        (Some(end), _) if returns_same_token => end,
+        (Some(end), Some(lifetime)) => {
+            let usual = (lifetime / 10).clamp(SHORTEST_MARGIN, LONGEST_MARGIN);
+            let margin = margin.unwrap_or(usual).min(lifetime / 5);
+            let before_end = between(margin, margin * 2, rng);
+            Instant::from_boot(end.since_boot().saturating_sub(before_end))
+        }
+        _ => now + between(UNKNOWN_LIFETIME * 5 / 6, UNKNOWN_LIFETIME, rng),
+    };
+    Some(grant.keep_alive.map_or(by_lifetime, |idle| by_lifetime.min(idle)))
+}
+
+/// How long a token of unknown lifetime is trusted before it is renewed.
+const UNKNOWN_LIFETIME: Duration = Duration::from_secs(3600);
+const SHORTEST_MARGIN: Duration = Duration::from_secs(60);
+const LONGEST_MARGIN: Duration = Duration::from_secs(600);
+/// Two refreshes of one grant are never closer than this, or than half a lifetime where that is shorter.
+const FLOOR: Duration = Duration::from_secs(30);
+const SHORTEST_FLOOR: Duration = Duration::from_secs(1);
+const INSISTENCE: u32 = 3;

@@ -1,0 +1,197 @@
+//! What a failed exchange means: whose business it is, when to try again, and when a grant has ended.
+//!
+//! Only the server's own word on the grant ends it. An outage, a captive portal, a proxy or a gateway never does,
+//! however long it lasts.
+
+use std::time::Duration;
+
+use super::{
+    backoff::{Backoff, between},
+    snapshot::{Fault, Reason},
+};
+use crate::{
+    oauth::{
+        client::Client,
+        error::{ErrorCode, Failure, Refusal},
+        exchange::{Stage, Unreachable},
+        profile::Doubt,
+    },
+    time::Instant,
+};
+
+/// What a failed refresh means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The grant has ended.
+    Ended(Reason),
+    /// It has not, as far as anybody knows: to be tried again after this pause.
+    Again(Duration),
+}
+
+/// What the failures since the last success add up to.
+#[derive(Default)]
+pub(super) struct Doubts {
+    backoff: Backoff,
+    /// Refreshes in a row of which nobody knows whether the server acted on them.
+    lost_replies: u32,
+    /// Refusals in a row that may or may not mean the end, and when the first of them came.
+    doubtful: u32,
+    since: Option<Instant>,
+    denials: u32,
+    /// The server refuses the configured `resource`, so none is named any more.
+    anywhere: bool,
+}
+
+impl Doubts {
+    /// After a restart: whether a reply was outstanding.
+    pub fn restored(interrupted: bool) -> Self {
+        Self { lost_replies: u32::from(interrupted), ..Self::default() }
+    }
+
+    /// Whether the server may have acted on a refresh without our having the answer.
+    pub fn is_reply_lost(&self) -> bool {
+        self.lost_replies > 0
+    }
+
+    /// Whether a refresh must not name the configured `resource`.
+    pub fn is_anywhere(&self) -> bool {
+        self.anywhere
+    }
+
+    /// A refresh has succeeded.
+    pub fn settle(&mut self) {
+        *self = Self { anywhere: self.anywhere, ..Self::default() };
+    }
+
+    /// A pause, longer after each failure.
+    pub fn pause(&mut self, longest: Duration, rng: &mut fastrand::Rng) -> Duration {
+        self.backoff.pause(FIRST_RETRY, longest, rng)
+    }
+
+    /// Judges one more failure.
+    pub fn judge(&mut self, failure: &Failure, client: &Client, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        let verdict = match failure {
+            Failure::Refused(refusal) => self.refused(refusal, client, now, rng),
+            failure => self.unanswered(failure, client, now, rng),
+        };
+        let asked_for = failure.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        match verdict {
+            // All the boxes that were told the same moment must not come in the same second.
+            Verdict::Again(pause) if !asked_for.is_zero() => {
+                Verdict::Again(pause.max(asked_for + between(Duration::ZERO, asked_for / 10, rng)))
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn refused(&mut self, refusal: &Refusal, client: &Client, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        use ErrorCode as E;
+        match &refusal.error {
+            E::InvalidGrant | E::ExpiredToken => Verdict::Ended(self.end()),
+            E::InteractionRequired => Verdict::Ended(Reason::Policy),
+            E::AccessDenied => {
+                self.denials += 1;
+                if self.denials < DENIALS { self.slowly(rng) } else { Verdict::Ended(Reason::Policy) }
+            }
+            E::InvalidScope | E::InvalidTarget if !client.resource.is_empty() && !self.anywhere => {
+                self.anywhere = true;
+                Verdict::Again(AT_ONCE)
+            }
+            error if is_operators(error) => Verdict::Again(OPERATOR_RETRY),
+            E::ServerError => self.lost(rng),
+            E::TemporarilyUnavailable | E::SlowDown => self.later(rng),
+            E::InvalidRequest => match client.profile.refresh_invalid_request {
+                Doubt::Undecided => self.doubt(now, rng),
+                Doubt::Terminal => Verdict::Ended(self.end()),
+                Doubt::Retry => self.slowly(rng),
+            },
+            _ => self.doubt(now, rng),
+        }
+    }
+
+    fn unanswered(&mut self, failure: &Failure, client: &Client, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        match failure {
+            Failure::Garbled { status: 404, .. } if client.profile.refresh_404 == Doubt::Terminal => {
+                self.doubt(now, rng)
+            }
+            failure if is_endpoint_doubtful(failure) => {
+                Verdict::Again(self.backoff.pause(ENDPOINT_RETRY, LAST_ENDPOINT_RETRY, rng).max(ENDPOINT_RETRY))
+            }
+            failure if failure.is_ambiguous() => self.lost(rng),
+            failure if fault_of(failure) == Fault::Clock => Verdict::Again(between(CLOCK_RETRY / 3, CLOCK_RETRY, rng)),
+            _ => self.later(rng),
+        }
+    }
+
+    /// The server may hold the old refresh token good for some seconds longer: the first retries come quickly.
+    fn lost(&mut self, rng: &mut fastrand::Rng) -> Verdict {
+        self.lost_replies += 1;
+        Verdict::Again(match self.lost_replies {
+            1 => between(AT_ONCE, AT_ONCE * 2, rng),
+            2 => between(Duration::from_secs(3), Duration::from_secs(5), rng),
+            3 => between(Duration::from_secs(12), Duration::from_secs(18), rng),
+            _ => self.backoff.pause(LOST_RETRY, LAST_RETRY, rng),
+        })
+    }
+
+    fn later(&mut self, rng: &mut fastrand::Rng) -> Verdict {
+        Verdict::Again(self.pause(LAST_RETRY, rng))
+    }
+
+    fn slowly(&mut self, rng: &mut fastrand::Rng) -> Verdict {
+        Verdict::Again(self.pause(LAST_RETRY, rng).max(DOUBTFUL_RETRY))
+    }
+
+    /// Hydra answers `invalid_request` to a refresh that should be tried again, Dex to one that is dead: some tries over
+    /// at least a minute tell them apart.
+    fn doubt(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        let since = *self.since.get_or_insert(now);
+        self.doubtful += 1;
+        let patient = self.doubtful > DOUBTFUL_TRIES && now.since(since) >= DOUBTFUL_TIME;
+        if patient { Verdict::Ended(self.end()) } else { self.slowly(rng) }
+    }
+
+    fn end(&self) -> Reason {
+        if self.is_reply_lost() { Reason::LostRotation } else { Reason::Revoked }
+    }
+}
+
+/// The refusals that only a change of the configuration can mend.
+pub(super) fn is_operators(error: &ErrorCode) -> bool {
+    use ErrorCode as E;
+    matches!(
+        error,
+        E::InvalidClient | E::UnauthorizedClient | E::UnsupportedGrantType | E::InvalidScope | E::InvalidTarget
+    )
+}
+
+/// Whose business a failure is.
+pub(super) fn fault_of(failure: &Failure) -> Fault {
+    match failure {
+        Failure::Refused(refusal) if is_operators(&refusal.error) => Fault::Configuration,
+        Failure::Refused(_) => Fault::Provider,
+        Failure::Unreachable(Unreachable { stage: Stage::ClockUnset, .. }) => Fault::Clock,
+        failure if is_endpoint_doubtful(failure) => Fault::Provider,
+        Failure::Busy { .. } | Failure::Unreachable(_) | Failure::Garbled { .. } => Fault::Unreachable,
+    }
+}
+
+/// Whether the answer is what a wrong address would say, or a gateway while the server is being replaced.
+pub(super) fn is_endpoint_doubtful(failure: &Failure) -> bool {
+    matches!(failure, Failure::Garbled { status: 401 | 403 | 404 | 410, .. })
+}
+
+const AT_ONCE: Duration = Duration::from_secs(1);
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_secs(600);
+const LOST_RETRY: Duration = Duration::from_secs(30);
+const CLOCK_RETRY: Duration = Duration::from_secs(30);
+const OPERATOR_RETRY: Duration = Duration::from_secs(3600);
+const ENDPOINT_RETRY: Duration = Duration::from_secs(60);
+const LAST_ENDPOINT_RETRY: Duration = Duration::from_secs(1800);
+const DENIALS: u32 = 2;
+const DOUBTFUL_RETRY: Duration = Duration::from_secs(21);
+const DOUBTFUL_TRIES: u32 = 3;
+const DOUBTFUL_TIME: Duration = Duration::from_secs(60);
+/// A server that asks for more is asked again all the same: it cannot take us out for good.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
