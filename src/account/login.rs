@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     backoff::{Backoff, between},
+    discovery::{Discovered, Search},
     grant::{Asked, Grant},
     record::{Clocks, Record, StoredMoment},
     snapshot::{Fault, Prompt, Reason, Trouble},
@@ -19,7 +20,6 @@ use crate::{
         device::DeviceAuthorization,
         error::Failure,
         exchange::{Endpoint, Request, Response},
-        metadata,
         token::TokenResponse,
     },
     secret::Secret,
@@ -43,8 +43,8 @@ pub(super) struct Login {
 
 enum Step {
     Idle,
-    /// The metadata document at one of the well-known places is asked for. An earlier place may have been out of order.
-    Discovering(usize, Option<Failure>),
+    /// The metadata document is asked for.
+    Discovering(Search),
     /// The device authorization is asked for.
     Requesting(Box<Server>),
     /// A code is out.
@@ -108,10 +108,12 @@ impl Login {
         self.trouble = None;
         match client.endpoints.clone().complete() {
             Some(server) => self.step = Step::Requesting(Box::new(server)),
-            None if places(client).is_empty() => {
+            None if client.issuer.as_deref().is_some_and(|issuer| Endpoint::parse(issuer).is_ok()) => {
+                self.step = Step::Discovering(Search::default());
+            }
+            None => {
                 self.misconfigured("neither an issuer nor the device authorization and token endpoints are given", now);
             }
-            None => self.step = Step::Discovering(0, None),
         }
     }
 
@@ -138,7 +140,7 @@ impl Login {
 
     /// Whether it has begun and its code is not out yet.
     pub fn is_starting(&self) -> bool {
-        matches!(self.step, Step::Discovering(..) | Step::Requesting(_))
+        matches!(self.step, Step::Discovering(_) | Step::Requesting(_))
     }
 
     pub fn prompt(&self) -> Option<&Arc<Prompt>> {
@@ -188,7 +190,7 @@ impl Login {
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         match &self.step {
             Step::Idle => None,
-            Step::Discovering(..) | Step::Requesting(_) => Some(now),
+            Step::Discovering(_) | Step::Requesting(_) => Some(now),
             Step::Waiting(waiting) => Some(waiting.next()),
         }
     }
@@ -197,10 +199,7 @@ impl Login {
     pub fn request(&self, client: &Client, now: Instant) -> Option<Request> {
         match &self.step {
             Step::Idle => None,
-            Step::Discovering(place, _) => {
-                let endpoint = places(client).into_iter().nth(*place)?;
-                Some(Request { endpoint, form: None, authorization: None })
-            }
+            Step::Discovering(search) => search.request(client),
             Step::Requesting(server) => Some(client.device_authorization(&server.device_authorization)),
             Step::Waiting(waiting) => waiting.request(client, now),
         }
@@ -233,7 +232,7 @@ impl Login {
     ) -> Outcome {
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => Outcome::GoesOn,
-            Step::Discovering(place, outage) => self.discovered(place, outage, reply, client, now, rng),
+            Step::Discovering(search) => self.discovered(search, reply, client, now, rng),
             Step::Requesting(server) => {
                 let read = reply.and_then(|response| DeviceAuthorization::read(&response, &client.profile));
                 match read {
@@ -254,43 +253,22 @@ impl Login {
 
     fn discovered(
         &mut self,
-        place: usize,
-        outage: Option<Failure>,
+        search: Search,
         reply: Result<Response, Failure>,
         client: &Client,
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Outcome {
-        let response = match reply {
-            Ok(response) => response,
-            Err(failure) => return self.fail(&failure, now, rng),
-        };
-        let issuer = client.issuer.as_deref().unwrap_or_default();
-        let unusable = match metadata::read(&response, issuer) {
-            Ok(found) => {
-                if let Some(server) = client.endpoints.clone().or(found).complete() {
-                    self.step = Step::Requesting(Box::new(server));
-                    return Outcome::GoesOn;
-                }
-                "the server's metadata names no device authorization endpoint; it may not offer the device grant, or \
-                 device_authorization_endpoint has to be configured"
+        match search.look(reply, client) {
+            Discovered::Server(server) => self.step = Step::Requesting(server),
+            Discovered::NotThere(search) => self.step = Step::Discovering(search),
+            Discovered::Outage(failure) => return self.fail(&failure, now, rng),
+            Discovered::Unusable(why) => {
+                self.misconfigured(why, now);
+                return Outcome::Over(None);
             }
-            Err(metadata::Unusable(why)) => {
-                // An outage or a captive portal is nobody's misconfiguration; a 404 is an answer.
-                let failure = Failure::check(&response, &client.profile.error_aliases).err();
-                let outage = failure.filter(|_| response.status != 404).or(outage);
-                if place + 1 < places(client).len() {
-                    self.step = Step::Discovering(place + 1, outage);
-                    return Outcome::GoesOn;
-                }
-                if let Some(failure) = outage {
-                    return self.fail(&failure, now, rng);
-                }
-                why
-            }
-        };
-        self.misconfigured(unusable, now);
-        Outcome::Over(None)
+        }
+        Outcome::GoesOn
     }
 
     fn polled(
@@ -364,12 +342,6 @@ impl Login {
     fn close_gate(&mut self, pause: Duration, now: Instant) {
         self.gate = now + pause;
     }
-}
-
-/// Where the metadata of the issuer may be; nowhere without one.
-fn places(client: &Client) -> Vec<Endpoint> {
-    let issuer = client.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
-    issuer.map_or_else(Vec::new, |issuer| metadata::well_known(&issuer))
 }
 
 const FIRST_RETRY: Duration = Duration::from_secs(5);

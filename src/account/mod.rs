@@ -10,6 +10,7 @@
 //! They share one request slot: an account never has two requests in flight.
 
 mod backoff;
+mod discovery;
 mod grant;
 mod identity;
 mod ledger;
@@ -17,6 +18,7 @@ mod login;
 mod name;
 mod pace;
 mod record;
+mod replies;
 mod revocation;
 mod session;
 mod show;
@@ -29,6 +31,14 @@ mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
+use self::{
+    grant::Grant,
+    ledger::Ledger,
+    login::Login,
+    record::Clocks,
+    revocation::Revocations,
+    session::{Means, Session},
+};
 pub use self::{
     grant::StoredGrant,
     identity::Identity,
@@ -38,20 +48,10 @@ pub use self::{
     snapshot::{Answer, Fault, Need, Prompt, Reason, Snapshot, State, Token, Trouble},
     waiting::StoredLogin,
 };
-use self::{
-    grant::{Asked, Grant},
-    ledger::Ledger,
-    login::{Login, Outcome},
-    record::Clocks,
-    revocation::Revocations,
-    session::{Means, Session},
-};
 use crate::{
     oauth::{
         client::{Client, Server},
-        error::Failure,
-        exchange::{Request, Response, Unreachable},
-        token::TokenResponse,
+        exchange::Request,
     },
     time::{Instant, Now},
 };
@@ -161,9 +161,9 @@ impl Account {
         };
         let reason = if foreign.is_some() { Reason::Policy } else { record.reason.unwrap_or(Reason::Never) };
         let margin = schedule.refresh_margin;
-        let means = Means { client: &client, margin, ledger: &mut ledger, rng: &mut rng, now: now.boot };
+        let mut means = Means { client: &client, margin, ledger: &mut ledger, rng: &mut rng, now: now.boot };
         let mut account = Self {
-            session: Session::new(grant, reason, record.generation, record.refreshing, means),
+            session: Session::new(grant, reason, record.generation, record.refreshing, &mut means),
             login,
             identity: record.identity,
             revocations: Revocations::restore(record.revocations, &clocks),
@@ -230,41 +230,13 @@ impl Account {
         self.advance(now);
     }
 
-    /// The reply to a request, or how it failed. A reply to anything but the request in flight is ignored.
-    pub fn handle_reply(&mut self, id: RequestId, reply: Result<Response, Unreachable>, now: Instant) {
-        let matching = self.in_flight.take_if(|request| request.id == id);
-        let Some(InFlight { purpose, asked_at, .. }) = matching else { return };
-        let wall = self.clock.synchronised.then(|| self.clock.wall_at(asked_at));
-        let asked = Asked { at: asked_at, wall };
-        match purpose {
-            Purpose::Login => self.login_replied(reply, asked, now),
-            Purpose::Refresh => self.refresh_replied(reply, asked, now),
-            Purpose::Abandoned(origin) => {
-                let got = reply.ok().and_then(|reply| TokenResponse::read(&reply, &self.client.profile).ok());
-                let grant = got.zip(origin).map(|(got, origin)| match origin {
-                    Origin::Login(server) => Grant::new(&self.client, *server, got, asked),
-                    Origin::Refresh(grant) => grant.renewed(got, &self.client, asked, false),
-                });
-                if let Some(grant) = grant {
-                    self.revoke(&grant, now);
-                }
-            }
-            Purpose::Revoke => {
-                if self.revocations.reply(&reply, now, &mut self.rng) {
-                    self.ledger.want();
-                }
-            }
-        }
-        self.advance(now);
-    }
-
     /// The result of a write that [`Account::poll_save`] asked for.
     pub fn handle_saved(&mut self, version: u64, result: Result<(), String>, now: Instant) {
         let failed = result.is_err();
         self.ledger.end(version, result, now, &mut self.rng);
         let margin = self.schedule.refresh_margin;
-        let means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
-        if self.session.wrote(failed, means) {
+        let mut means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
+        if self.session.wrote(failed, &mut means) {
             self.foreign = None;
             self.login.forget_trouble();
         }
@@ -284,69 +256,6 @@ impl Account {
         let ours = found.filter(|grant| grant.belongs_to(&self.client));
         self.session.checked(ours, generation, &mut self.ledger, now.boot);
         self.advance(now.boot);
-    }
-
-    fn login_replied(&mut self, reply: Result<Response, Unreachable>, asked: Asked, now: Instant) {
-        let reply = reply.map_err(|failure| Failure::Unreachable(failure).without(&self.login.sent_secrets()));
-        let was_out = self.login.prompt().is_some();
-        match self.login.reply(reply, &self.client, asked, now, &mut self.rng) {
-            Outcome::GoesOn | Outcome::Over(None) => {}
-            Outcome::Granted(grant) => self.granted(*grant, asked, now),
-            Outcome::Over(Some(reason)) => self.session.set_reason_if_none(reason),
-        }
-        let ended = was_out && self.login.prompt().is_none();
-        if self.login.take_change() && self.schedule.sealed || ended {
-            self.ledger.want();
-        }
-    }
-
-    /// Somebody has signed in: the right person, or one that may take over, is let in.
-    fn granted(&mut self, grant: Grant, asked: Asked, now: Instant) {
-        let pinned = self.identity.as_ref().filter(|pinned| pinned.is_of(&self.client) && !self.login.may_replace());
-        match Identity::of_login(&self.client, grant.id_token.as_ref(), asked, pinned) {
-            Ok(identity) => {
-                self.identity = identity;
-                self.session.adopt(grant, &mut self.ledger);
-            }
-            Err(stranger) => {
-                self.revoke(&grant, now);
-                self.login.over(stranger.to_string(), now, &mut self.rng);
-                self.session.set_reason_if_none(Reason::IdentityChanged);
-            }
-        }
-    }
-
-    fn refresh_replied(&mut self, reply: Result<Response, Unreachable>, asked: Asked, now: Instant) {
-        let profile = &self.client.profile;
-        let read = match &reply {
-            Ok(response) => TokenResponse::read(response, profile),
-            Err(unreachable) => Err(Failure::Unreachable(unreachable.clone())),
-        };
-        let lone = reply.ok().filter(|_| read.is_err());
-        let lone = lone.and_then(|response| TokenResponse::lone_refresh_token(&response, profile));
-        if let Ok(got) = &read {
-            let pinned = self.identity.as_ref().filter(|pinned| pinned.is_of(&self.client));
-            match Identity::of_refresh(&self.client, got.id_token.as_ref(), pinned) {
-                Ok(identity) => self.identity = identity.or(self.identity.take()),
-                Err(stranger) => {
-                    let renewed = self.session.grant().map(|old| old.renewed(got.clone(), &self.client, asked, false));
-                    renewed.iter().for_each(|grant| self.revocations.end(grant, now));
-                    self.session.stop(Reason::IdentityChanged, stranger.to_string());
-                    self.ledger.want();
-                    return;
-                }
-            }
-        }
-        let read = read.map_err(|failure| failure.without(&self.session.sent_secrets()));
-        let margin = self.schedule.refresh_margin;
-        let means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
-        self.session.reply(read, lone, asked, means);
-    }
-
-    /// Ends a grant at its server.
-    fn revoke(&mut self, grant: &Grant, now: Instant) {
-        self.revocations.end(grant, now);
-        self.ledger.want();
     }
 
     /// Does everything that has come due, and picks the next request if none is in flight.

@@ -60,7 +60,13 @@ pub(super) struct Means<'a> {
 
 impl Session {
     /// A session as it was written down, or none.
-    pub fn new(grant: Option<Grant>, reason: Reason, generation: u64, interrupted: bool, means: Means<'_>) -> Self {
+    pub fn new(
+        grant: Option<Grant>,
+        reason: Reason,
+        generation: u64,
+        interrupted: bool,
+        means: &mut Means<'_>,
+    ) -> Self {
         let mut session = Self {
             token: grant.as_ref().map(|grant| Arc::new(grant.token())),
             grant,
@@ -119,9 +125,10 @@ impl Session {
         let Step::Recording(version) = self.step else { return None };
         let grant = self.grant.as_ref().filter(|_| ledger.is_stored(version))?;
         let token = grant.refresh_token.clone()?;
-        let request = match self.doubts.is_anywhere() {
-            true => client.refresh_anywhere(&grant.token_endpoint, &token),
-            false => client.refresh(&grant.token_endpoint, &token),
+        let request = if self.doubts.is_anywhere() {
+            client.refresh_anywhere(&grant.token_endpoint, &token)
+        } else {
+            client.refresh(&grant.token_endpoint, &token)
         };
         self.step = Step::Refreshing(token);
         Some(request)
@@ -133,7 +140,7 @@ impl Session {
         reply: Result<TokenResponse, Failure>,
         lone: Option<Secret>,
         asked: Asked,
-        means: Means<'_>,
+        means: &mut Means<'_>,
     ) {
         let (sent, grant) = match (std::mem::replace(&mut self.step, Step::Resting), &mut self.grant) {
             (Step::Refreshing(sent), Some(grant)) => (sent, grant),
@@ -183,7 +190,7 @@ impl Session {
     /// Goes on after a write: publishes what is on disk. When the disk refused, a new grant is published all the same,
     /// callers come first; an intent is not, for then the refresh token would be spent without a trace, unless the
     /// token has ended and nothing is left to lose. Returns the grant's arrival, if there was one.
-    pub fn wrote(&mut self, failed: bool, means: Means<'_>) -> bool {
+    pub fn wrote(&mut self, failed: bool, means: &mut Means<'_>) -> bool {
         match std::mem::replace(&mut self.step, Step::Resting) {
             Step::Storing(version, fresh) if failed || means.ledger.is_stored(version) => {
                 self.publish(*fresh, means.margin, means.now, means.rng);
@@ -252,7 +259,7 @@ impl Session {
         self.due = due.map(|due| due.max(now).max(self.pace.not_before()));
     }
 
-    fn fail(&mut self, failure: &Failure, sent: Secret, means: Means<'_>) {
+    fn fail(&mut self, failure: &Failure, sent: Secret, means: &mut Means<'_>) {
         let doubtful = is_endpoint_doubtful(failure);
         let text = format!("{failure}{}", if doubtful { "; is the token endpoint right?" } else { "" });
         let mut trouble = Trouble { fault: fault_of(failure), text, retry_at: None };

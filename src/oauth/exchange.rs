@@ -153,7 +153,9 @@ impl Form {
 
     /// Adds a parameter once for each value.
     pub fn add_all(&mut self, name: &str, values: &[String]) {
-        values.iter().for_each(|value| self.add(name, value));
+        for value in values {
+            self.add(name, value);
+        }
     }
 
     /// The encoded body.

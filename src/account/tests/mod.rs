@@ -4,8 +4,10 @@
 //! one that the doc of [`crate::account`] asks for, and checks after every event what must hold in every story.
 
 mod answer;
+mod clocks;
 mod driver;
 mod failures;
+mod identity;
 mod login;
 mod logout;
 mod outcomes;
@@ -13,7 +15,11 @@ mod random;
 mod refresh;
 mod replies;
 mod restart;
+mod resume;
+mod revocations;
+mod same_token;
 mod server;
+mod table;
 mod unattended;
 
 use std::{

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::oauth::exchange::{Response, Unreachable};
+use crate::oauth::exchange::{Response, Stage, Unreachable};
 
 pub fn answer(status: u16, body: &Value) -> Result<Response, Unreachable> {
     Ok(Response { status, retry_after: None, body: body.to_string().into_bytes() })
@@ -26,6 +27,22 @@ pub fn tokens(access: &str, refresh: Option<&str>, expires_in: Option<u64>) -> R
     answer(200, &json!({"access_token": access, "refresh_token": refresh, "expires_in": expires_in}))
 }
 
+/// Tokens, and an ID token for `box` that says who signed in.
+pub fn tokens_of(subject: &str, number: u64) -> Result<Response, Unreachable> {
+    tokens_with(number, &json!({"iss": "https://as.example", "aud": "box", "sub": subject}))
+}
+
+pub fn tokens_with(number: u64, claims: &Value) -> Result<Response, Unreachable> {
+    let (access, refresh) = (format!("at-{number}"), format!("rt-{number}"));
+    let body = json!({"access_token": access, "refresh_token": refresh, "expires_in": 3600, "id_token": jwt(claims)});
+    answer(200, &body)
+}
+
+pub fn jwt(claims: &Value) -> String {
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}.c2lnbmF0dXJl", part(&json!({"alg": "RS256"})), part(claims))
+}
+
 /// An OAuth error.
 pub fn error(word: &str) -> Result<Response, Unreachable> {
     answer(400, &json!({"error": word}))
@@ -44,6 +61,11 @@ pub fn busy(status: u16, retry_after: Option<u64>) -> Result<Response, Unreachab
 /// The request went out and no reply came.
 pub fn lost() -> Result<Response, Unreachable> {
     Err(Unreachable::lost("timed out"))
+}
+
+/// The server's certificate is out of its time, as far as a clock that is not set can tell.
+pub fn out_of_time() -> Result<Response, Unreachable> {
+    Err(Unreachable { stage: Stage::ClockUnset, cause: "invalid peer certificate: NotValidYet".into() })
 }
 
 /// The request never left.
