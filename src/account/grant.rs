@@ -53,7 +53,7 @@ pub(super) struct Grant {
     pub scope: String,
     pub lifetime: Option<Duration>,
     pub expires: Option<Instant>,
-    /// Whether anybody knows the age of the access token; after a boot without a clock nobody does.
+    /// Whether the end of the access token is known by the boot clock; the wall clock may have been wrong.
     pub age_is_known: bool,
     /// When the refresh token must have been used at the latest, lest the server ends it as idle.
     pub keep_alive: Option<Instant>,
@@ -92,7 +92,7 @@ impl Grant {
         let end = got.expires_in.map(|lifetime| asked.at + lifetime);
         let same = self.access_token.same_as(&got.access_token);
         let (lifetime, expires) = match (self.expires, end) {
-            (Some(_), Some(new)) if same && !self.age_is_known => {
+            (Some(old), Some(new)) if same && !self.age_is_known && old <= asked.at => {
                 (self.lifetime, Some(cap(&self.access_token, new, asked)))
             }
             (Some(old), Some(new)) if same && !extends => (self.lifetime, Some(old.min(new))),
@@ -176,7 +176,7 @@ impl Grant {
             scope: stored.scope,
             lifetime,
             expires,
-            age_is_known: !matches!(end, Some(None)),
+            age_is_known: clocks.is_same_boot(),
             keep_alive,
         })
     }

@@ -117,9 +117,9 @@ impl Login {
         }
     }
 
-    /// Whoever signs in by the login that is running takes over.
-    pub fn let_replace(&mut self) {
-        self.replace = true;
+    /// Whoever signs in by the login that is running takes over. Returns whether that has to be written down.
+    pub fn let_replace(&mut self) -> bool {
+        !std::mem::replace(&mut self.replace, true) && self.prompt().is_some()
     }
 
     /// Whether whoever signs in takes over.
@@ -162,9 +162,9 @@ impl Login {
         }
     }
 
-    /// Forgets the last failure.
+    /// Forgets the last failure, and the codes that lapsed: somebody is signed in.
     pub fn forget_trouble(&mut self) {
-        self.trouble = None;
+        (self.trouble, self.lapses) = (None, 0);
     }
 
     /// Forgets the last failure and lets the next login begin by itself at once.
@@ -286,7 +286,6 @@ impl Login {
                 Outcome::GoesOn
             }
             Polled::Granted(got) => {
-                self.lapses = 0;
                 Outcome::Granted(Box::new(Grant::new(client, waiting.server().clone(), got, asked)))
             }
             Polled::Lapsed => Outcome::Over(Some(self.lapse(now, rng))),

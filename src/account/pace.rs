@@ -54,8 +54,8 @@ impl Pace {
 /// What is known of a server that returns the same access token while it is valid.
 #[derive(Default)]
 pub(super) struct SameToken {
-    /// The last refresh brought what was there already.
-    returned: bool,
+    /// A refresh before the end brought what was there already.
+    only_at_end: bool,
     /// Times in a row that a token came back after its end.
     outlived: u32,
     /// Such a token does live longer then.
@@ -65,7 +65,7 @@ pub(super) struct SameToken {
 impl SameToken {
     /// Whether asking before the token ends brings a new one.
     pub fn renews_early(&self) -> bool {
-        !self.returned || self.extends
+        !self.only_at_end || self.extends
     }
 
     /// Whether the same token lives longer after a refresh.
@@ -75,13 +75,17 @@ impl SameToken {
 
     /// Takes note of a successful refresh of `grant`.
     pub fn learn(&mut self, grant: &Grant, got: &TokenResponse, asked: Asked) {
-        self.returned = grant.access_token.same_as(&got.access_token);
+        let same = grant.access_token.same_as(&got.access_token);
         let ended = grant.age_is_known && grant.expires.is_some_and(|end| end <= asked.at);
+        // What comes after the end says nothing of what would have come before.
+        if same || !ended {
+            self.only_at_end = same;
+        }
         let offered = got.expires_in.is_some_and(|lifetime| !lifetime.is_zero());
-        self.outlived = if self.returned && ended && offered { self.outlived + 1 } else { 0 };
+        self.outlived = if same && ended && offered { self.outlived + 1 } else { 0 };
         // Right after the end it is the server's clock that is behind; a server that insists means it.
         let insists = self.outlived > INSISTENCE && id_token::fixed_end(&got.access_token).is_none();
-        self.extends = self.returned && (self.extends || insists);
+        self.extends = same && (self.extends || insists);
     }
 }
 

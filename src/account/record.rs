@@ -71,6 +71,11 @@ impl Clocks {
         self.now.boot
     }
 
+    /// Whether the record was written in the running boot.
+    pub fn is_same_boot(&self) -> bool {
+        self.same_boot
+    }
+
     /// A moment of the record on the boot clock of today; one that has passed is now. In the same boot the boot clock
     /// counts; after a reboot the wall clock does, unless it cannot be believed or is behind the moment of writing, for
     /// then nothing is known of the time between: `None`.

@@ -64,6 +64,7 @@ impl Account {
         match Identity::of_login(&self.client, grant.id_token.as_ref(), asked, pinned) {
             Ok(identity) => {
                 self.identity = identity;
+                self.login.forget_trouble();
                 self.session.adopt(grant, &mut self.ledger);
             }
             Err(stranger) => {

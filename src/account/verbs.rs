@@ -11,8 +11,8 @@ impl Account {
     pub fn handle_login(&mut self, replace: bool, now: Instant) {
         self.login.forgive(now);
         self.login.begin(&self.client, false, now);
-        if replace {
-            self.login.let_replace();
+        if replace && self.login.let_replace() && self.schedule.sealed {
+            self.ledger.want();
         }
         self.advance(now);
     }
