@@ -14,6 +14,10 @@ use crate::{
 /// The floor under the pauses between refreshes, whoever asks for one: a hot loop must not be possible.
 pub(super) struct Pace {
     not_before: Instant,
+    /// Before this none goes out for a caller after a failure.
+    not_before_for_callers: Instant,
+    /// Somebody has asked for a new token since the last one came.
+    wanted: bool,
     /// When the last token was published, and how many followed hard on another.
     published: Option<Instant>,
     haste: u32,
@@ -21,7 +25,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub fn new(now: Instant) -> Self {
-        Self { not_before: now, published: None, haste: 0 }
+        Self { not_before: now, not_before_for_callers: now, wanted: false, published: None, haste: 0 }
     }
 
     /// Before this no refresh goes out.
@@ -29,10 +33,22 @@ impl Pace {
         self.not_before
     }
 
+    /// Somebody asks for a new token, a caller or a person by hand. Returns before when none goes out.
+    pub fn want(&mut self, by_hand: bool) -> Instant {
+        self.wanted = true;
+        if by_hand { self.not_before } else { self.not_before.max(self.not_before_for_callers) }
+    }
+
+    /// Whether somebody has asked for a new token since the last one came.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// A refresh has failed and is to be tried again after `pause`, by hand a little earlier unless the server itself
     /// asked for the pause.
     pub fn failed(&mut self, pause: Duration, asked_for: bool, now: Instant) {
         self.not_before = now + if asked_for { pause } else { pause.min(FLOOR) };
+        self.not_before_for_callers = now + pause;
     }
 
     /// A token was published. The pause is a second, twice that for each one that followed hard on another, so that a
@@ -42,12 +58,14 @@ impl Pace {
         let hasty = self.published.is_some_and(|before| now.since(before) < FLOOR * 2);
         self.haste = if hasty { (self.haste + 1).min(5) } else { 0 };
         self.published = Some(now);
+        self.wanted = false;
         let grown = SHORTEST_FLOOR.saturating_mul(1 << self.haste).min(FLOOR);
         let floor = match lifetime {
             Some(lifetime) if lifetime > SHORTEST_FLOOR => grown.min((lifetime / 2).max(SHORTEST_FLOOR)),
             _ => grown,
         };
         self.not_before = now + floor;
+        self.not_before_for_callers = self.not_before;
     }
 }
 
@@ -113,8 +131,15 @@ pub(super) fn due(
     Some(grant.keep_alive.map_or(by_lifetime, |idle| by_lifetime.min(idle)))
 }
 
+/// How long after a start an overdue refresh may begin while nobody waits for it. Boxes that lost power together start
+/// together, and must not all ask in one second.
+pub(super) fn spread(lifetime: Option<Duration>, rng: &mut fastrand::Rng) -> Duration {
+    between(Duration::ZERO, (lifetime.unwrap_or(UNKNOWN_LIFETIME) / 10).min(LONGEST_SPREAD), rng)
+}
+
 /// How long a token of unknown lifetime is trusted before it is renewed.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(3600);
+const LONGEST_SPREAD: Duration = Duration::from_secs(360);
 const SHORTEST_MARGIN: Duration = Duration::from_secs(60);
 const LONGEST_MARGIN: Duration = Duration::from_secs(600);
 /// Two refreshes of one grant are never closer than this, or than half a lifetime where that is shorter.

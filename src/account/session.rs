@@ -83,6 +83,8 @@ impl Session {
         session.schedule(means.margin, means.now, means.rng);
         if interrupted && session.refreshable() {
             session.due = Some(means.now);
+        } else if session.due.is_some_and(|due| due <= means.now) {
+            session.due = Some(means.now + pace::spread(session.lifetime(), means.rng));
         }
         session
     }
@@ -97,17 +99,11 @@ impl Session {
         true
     }
 
-    /// Somebody wants a token: brings the next refresh forward, unless the last one failed and its pause is running.
-    pub fn hurry(&mut self, now: Instant) {
-        if self.trouble.is_none() {
-            self.hurry_by_hand(now);
-        }
-    }
-
-    /// Brings the next refresh forward to the earliest moment that is allowed.
-    pub fn hurry_by_hand(&mut self, now: Instant) {
+    /// Somebody wants a token: brings the next refresh forward to the earliest moment that is allowed. After a failure
+    /// a caller waits for the pause, `by_hand` does not.
+    pub fn hurry(&mut self, by_hand: bool, now: Instant) {
+        let earliest = now.max(self.pace.want(by_hand));
         if self.refreshable() && !self.is_busy() {
-            let earliest = now.max(self.pace.not_before());
             self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
         }
     }
@@ -254,6 +250,11 @@ impl Session {
         self.schedule(margin, now, rng);
     }
 
+    /// The access token's lifetime, where the server said.
+    fn lifetime(&self) -> Option<Duration> {
+        self.grant.as_ref().and_then(|grant| grant.lifetime)
+    }
+
     fn schedule(&mut self, margin: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) {
         let due = self.grant.as_ref().and_then(|grant| pace::due(grant, margin, !self.renews_early(), now, rng));
         self.due = due.map(|due| due.max(now).max(self.pace.not_before()));
@@ -263,11 +264,16 @@ impl Session {
         let doubtful = is_endpoint_doubtful(failure);
         let text = format!("{failure}{}", if doubtful { "; is the token endpoint right?" } else { "" });
         let mut trouble = Trouble { fault: fault_of(failure), text, retry_at: None };
-        match self.doubts.judge(failure, means.client, means.now, means.rng) {
+        let verdict = self.doubts.judge(failure, means.client, means.now, means.rng);
+        let unhurried = matches!(verdict, Verdict::Later(_)) && !self.pace.is_wanted();
+        match verdict {
             Verdict::Ended(reason) => self.step = Step::Checking(sent, reason, trouble),
-            Verdict::Again(pause) => {
-                self.due = Some(means.now + pause);
-                self.pace.failed(pause, failure.retry_after().is_some_and(|asked| !asked.is_zero()), means.now);
+            Verdict::Again(pause) | Verdict::Later(pause) => {
+                let asked_for = failure.retry_after().unwrap_or_default();
+                let unhurried =
+                    if unhurried { self.doubts.in_no_hurry(self.lifetime(), means.rng) } else { Duration::ZERO };
+                self.due = Some(means.now + pause.max(asked_for.min(pause) + unhurried));
+                self.pace.failed(pause, !asked_for.is_zero(), means.now);
                 trouble.retry_at = self.due;
                 self.trouble = Some(trouble);
                 means.ledger.want();

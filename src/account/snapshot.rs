@@ -12,7 +12,7 @@ use crate::{
 pub enum State {
     /// Token valid, next refresh scheduled.
     Active,
-    /// A refresh is in flight, or the first token is on its way to disk.
+    /// A refresh is in flight, or about to be because the token has ended, or the first token is on its way to disk.
     Refreshing,
     /// A device code is out, waiting for a person.
     Authorizing,

@@ -57,7 +57,7 @@ impl Account {
 
     /// Somebody wants a new token now; it comes as soon as the floor between refreshes allows.
     pub fn handle_refresh(&mut self, now: Instant) {
-        self.session.hurry_by_hand(now);
+        self.session.hurry(true, now);
         self.advance(now);
     }
 
@@ -65,7 +65,7 @@ impl Account {
     /// refreshes fail, callers do not bring the next one forward.
     pub fn handle_need(&mut self, need: &Need, now: Now) {
         match self.snapshot(now.boot).answer(need, now.boot) {
-            Answer::AwaitRefresh => self.session.hurry(now.boot),
+            Answer::AwaitRefresh => self.session.hurry(false, now.boot),
             // A refused client is tried again as well, once the gate opens: the server may have been mended.
             Answer::LoginRequired | Answer::Configuration
                 if self.schedule.login == LoginMode::OnDemand && self.may_begin(now.boot) =>

@@ -26,6 +26,8 @@ pub(super) enum Verdict {
     Ended(Reason),
     /// It has not, as far as anybody knows: to be tried again after this pause.
     Again(Duration),
+    /// The server cannot say now: to be tried again after this pause by whoever waits, and later where nobody does.
+    Later(Duration),
 }
 
 /// What the failures since the last success add up to.
@@ -80,6 +82,7 @@ impl Doubts {
             Verdict::Again(pause) if !asked_for.is_zero() => {
                 Verdict::Again(pause.max(asked_for + between(Duration::ZERO, asked_for / 10, rng)))
             }
+            Verdict::Later(pause) => Verdict::Later(asked_for + pause),
             verdict => verdict,
         }
     }
@@ -135,7 +138,15 @@ impl Doubts {
     }
 
     fn later(&mut self, rng: &mut fastrand::Rng) -> Verdict {
-        Verdict::Again(self.pause(LAST_RETRY, rng))
+        Verdict::Later(self.pause(LAST_RETRY, rng))
+    }
+
+    /// What is added to a pause while nobody waits for the token, so that a fleet of boxes does not weigh on a server
+    /// that is down or just coming back. `lifetime` is the access token's.
+    pub fn in_no_hurry(&self, lifetime: Option<Duration>, rng: &mut fastrand::Rng) -> Duration {
+        let first = (lifetime.unwrap_or(LAST_RETRY) / 15).clamp(FIRST_RETRY, FIRST_UNHURRIED);
+        // The failure is counted already.
+        self.backoff.clone().pause(first / 2, LAST_RETRY, rng)
     }
 
     fn slowly(&mut self, rng: &mut fastrand::Rng) -> Verdict {
@@ -184,6 +195,7 @@ pub(super) fn is_endpoint_doubtful(failure: &Failure) -> bool {
 const AT_ONCE: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(600);
+const FIRST_UNHURRIED: Duration = Duration::from_secs(240);
 const LOST_RETRY: Duration = Duration::from_secs(30);
 const CLOCK_RETRY: Duration = Duration::from_secs(30);
 const OPERATOR_RETRY: Duration = Duration::from_secs(3600);

@@ -96,7 +96,7 @@ impl Session {
             Some(_) if valid => State::Degraded,
             Some(_) => State::Stale,
             None if unsaved && valid && !self.is_busy() => State::Degraded,
-            None if self.is_busy() => State::Refreshing,
+            None if self.is_busy() || !valid => State::Refreshing,
             None => State::Active,
         }
     }

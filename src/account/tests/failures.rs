@@ -1,7 +1,7 @@
 //! Refreshes that fail: outages, refusals, lost replies and full disks.
 
 use super::{
-    Disk, LoginMode, Need, Reason, State, What, World, hours,
+    Disk, LoginMode, Need, Reason, Schedule, State, What, World, client, hours,
     replies::{answer, busy, error, lost, tokens, unsent},
     secs,
     server::{Mood, Server},
@@ -92,6 +92,44 @@ fn retry_after_cannot_take_us_out_for_good() {
     world.reply(busy(503, Some(10_000_000)));
     let pause = world.pause();
     assert!((3_600_000..=3_960_000).contains(&pause), "{pause}: and not in the same second as everybody else");
+}
+
+#[test]
+fn boxes_that_were_told_the_same_pause_do_not_come_back_together() {
+    let pauses: std::collections::HashSet<_> = (0..50)
+        .map(|seed| {
+            let durable = refreshing().durable;
+            let schedule = Schedule { login: LoginMode::Manual, ..Schedule::default() };
+            let mut world = World::from_disk(client(), schedule, durable, seed);
+            world.expect(What::Refresh);
+            world.reply(busy(503, Some(30)));
+            let pause = world.pause() / 1000;
+            assert!((30..=270).contains(&pause), "{pause}");
+            pause
+        })
+        .collect();
+    assert!(pauses.len() > 30, "{pauses:?}");
+}
+
+#[test]
+fn while_nobody_asks_retries_are_rare_and_a_caller_does_not_wait_for_them() {
+    let mut world = refreshing();
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        world.reply(unsent());
+        pauses.push(world.pause());
+    }
+    assert!(pauses.iter().sum::<u64>() > 300_000, "{pauses:?}");
+    world.reply(unsent());
+    world.need(secs(0));
+    assert!(world.pause() <= 30_000);
+    world = refreshing();
+    world.refresh();
+    for longest in [2_000, 4_000, 8_000, 16_000] {
+        world.reply(unsent());
+        let pause = world.pause();
+        assert!((1_000..=longest).contains(&pause), "somebody waits: {pause}");
+    }
 }
 
 #[test]

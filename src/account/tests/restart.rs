@@ -57,6 +57,7 @@ fn after_a_reboot_the_wall_clock_counts() {
     let left = expires(&world).expect("an end") - world.now;
     assert!((1975..=1982).contains(&left.as_secs()), "{left:?}: 1600 s and the boot have gone by");
     world.reboot(hours(24));
+    world.need(secs(0));
     assert_eq!(world.expect(What::Refresh).field("refresh_token"), "rt-0");
     assert!(world.snapshot().valid_token(world.boot_now()).is_none());
 }
@@ -67,6 +68,7 @@ fn behind_a_wall_clock_that_fell_back_a_token_is_renewed_before_it_is_served() {
     world.wall -= 10_000_000;
     world.reboot(secs(10));
     assert!(world.snapshot().valid_token(world.boot_now()).is_none());
+    world.need(secs(0));
     world.expect(What::Refresh);
     world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
     assert_eq!((world.state(), world.token().as_deref()), (State::Active, Some("at-1")));
@@ -88,6 +90,35 @@ fn a_token_that_ran_out_while_the_box_was_off_and_cannot_be_renewed_is_gone() {
     world.reboot(hours(2));
     assert_eq!((world.state(), world.reason(), world.token()), (State::SignedOut, Some(Reason::Expired), None));
     assert_eq!(world.on_disk()["reason"], "expired");
+}
+
+#[test]
+fn boxes_that_start_together_with_ended_tokens_do_not_refresh_together() {
+    for (lifetime, spread) in [(300, 30), (3600, 360), (86_400, 360)] {
+        let signed_in = World::signed_in(lifetime);
+        let starts: Vec<_> = (0..400)
+            .map(|seed| {
+                let mut world = World::from_disk(client(), signed_in.schedule, signed_in.durable.clone(), 1);
+                (world.wall, world.writes) = (world.wall + 2 * lifetime, seed);
+                world.reboot(secs(1));
+                assert_eq!((world.state(), world.out), (State::Refreshing, None));
+                world.pause();
+                (world.expect(What::Refresh).at - secs(20)).as_secs()
+            })
+            .collect();
+        let busiest = (0..=spread).map(|second| starts.iter().filter(|start| **start == second).count()).max();
+        assert!(starts.iter().all(|start| *start <= spread), "{lifetime}: all within {spread} s");
+        assert!(busiest <= Some(if spread < 100 { 30 } else { 8 }), "{lifetime}: {busiest:?} of 400 in one second");
+    }
+}
+
+#[test]
+fn whoever_asks_after_a_start_does_not_wait_for_chance() {
+    let mut world = World::signed_in(3600);
+    world.reboot(hours(2));
+    assert!(world.out.is_none());
+    world.need(secs(0));
+    world.expect(What::Refresh);
 }
 
 #[test]
