@@ -25,6 +25,11 @@ impl Ledger {
         self.wanted
     }
 
+    /// Does not wait for the pause after a failed write.
+    pub fn hurry(&mut self) {
+        self.retry_at = None;
+    }
+
     /// Whether that version, or a later one, is on disk.
     pub fn is_stored(&self, version: u64) -> bool {
         self.stored >= version

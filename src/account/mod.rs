@@ -105,6 +105,8 @@ pub struct Account {
     last_id: u64,
     /// The record is being read again.
     loading: bool,
+    /// Nothing new is begun any more.
+    stopping: bool,
 }
 
 /// A grant that the configuration does not mean any more; it may again one day.
@@ -178,6 +180,7 @@ impl Account {
             outgoing: None,
             last_id: 0,
             loading: false,
+            stopping: false,
         };
         account.advance(now.boot);
         account
@@ -211,7 +214,7 @@ impl Account {
     /// When [`Account::handle_deadline`] is to be called; `None` while only a reply, a write or a verb can change
     /// anything.
     pub fn poll_deadline(&self, now: Instant) -> Option<Instant> {
-        let idle = self.in_flight.is_none();
+        let idle = self.in_flight.is_none() && !self.stopping;
         let parts = [
             self.ledger.deadline().filter(|_| !self.session.is_checking()),
             // The end of a token changes the state, whatever else goes on.
@@ -267,6 +270,9 @@ impl Account {
         }
         if self.session.expire(now) {
             self.ledger.want();
+        }
+        if self.stopping {
+            return;
         }
         if self.unattended_login_at().is_some_and(|at| at <= now) {
             self.login.begin(&self.client, true, now);

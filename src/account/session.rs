@@ -116,6 +116,14 @@ impl Session {
         }
     }
 
+    /// A refresh that has not gone out yet will not.
+    pub fn forget_intent(&mut self, ledger: &mut Ledger) {
+        if matches!(self.step, Step::Recording(_)) {
+            self.step = Step::Resting;
+            ledger.want();
+        }
+    }
+
     /// The refresh request, once the intent is on disk.
     pub fn request(&mut self, client: &Client, ledger: &Ledger) -> Option<Request> {
         let Step::Recording(version) = self.step else { return None };

@@ -55,6 +55,14 @@ impl Account {
         version
     }
 
+    /// The program is about to end: nothing new is begun, what is in flight is waited for while [`Account::is_busy`], and
+    /// what is not on disk yet is written once more.
+    pub fn handle_stop(&mut self) {
+        self.stopping = true;
+        self.session.forget_intent(&mut self.ledger);
+        self.ledger.hurry();
+    }
+
     /// Somebody wants a new token now; it comes as soon as the floor between refreshes allows.
     pub fn handle_refresh(&mut self, now: Instant) {
         self.session.hurry(true, now);

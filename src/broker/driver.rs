@@ -152,7 +152,10 @@ impl Driver {
             tokio::select! {
                 Some(done) = self.work.join_next() => self.finish(done),
                 Some(command) = self.commands.recv() => self.obey(command),
-                () = self.stop.cancelled(), if !stopping => stopping = true,
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    self.machine.handle_stop();
+                }
                 () = wake => self.machine.handle_deadline(clock::boot()),
             }
         }

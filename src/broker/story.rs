@@ -15,6 +15,10 @@ pub fn sentence(account: &str, snapshot: &Snapshot, now: Now, with_code: bool) -
     let cause = trouble.map(|trouble| trouble.text.as_str()).unwrap_or_default();
     let valid = snapshot.valid_token(now.boot).is_some();
     match snapshot.state {
+        // What an active account suffers from is a new sign-in that came to nothing.
+        State::Active if !cause.is_empty() => {
+            format!("{}; the latest sign-in failed: {cause}", signed_in(snapshot, now))
+        }
         State::Active | State::Refreshing => signed_in(snapshot, now),
         State::Authorizing => waiting(snapshot, now.boot, with_code),
         State::Degraded => format!("{}, but {cause}", signed_in(snapshot, now)),

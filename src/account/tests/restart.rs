@@ -161,6 +161,50 @@ fn a_power_cut_between_the_intent_and_the_result_costs_nothing_at_a_forgiving_se
 }
 
 #[test]
+fn a_stop_waits_for_the_refresh_in_flight_and_begins_nothing_new() {
+    let mut world = World::signed_in(3600);
+    world.pause();
+    world.expect(What::Refresh);
+    world.account.handle_stop();
+    world.settle();
+    assert!(world.account.is_busy());
+    world.pass(secs(25));
+    world.disk = Disk::Slow;
+    world.reply(tokens("at-1", Some("rt-1"), Some(0)));
+    assert!(world.account.is_busy(), "not before it is on disk");
+    world.written(true);
+    world.settle();
+    assert!(!world.account.is_busy() && world.on_disk()["grant"]["refresh_token"] == "rt-1");
+    world.refresh();
+    world.pass(hours(1));
+    assert_eq!(world.count(What::Refresh), 1);
+}
+
+#[test]
+fn a_stop_takes_back_an_intent_and_writes_what_could_not_be_written() {
+    let mut world = World::signed_in(3600);
+    world.disk = Disk::Slow;
+    while world.writing.is_none() {
+        world.step(hours(2));
+    }
+    world.account.handle_stop();
+    world.written(true);
+    world.settle();
+    world.written(true);
+    world.settle();
+    assert_eq!((world.count(What::Refresh), &world.on_disk()["refreshing"]), (0, &false.into()));
+    assert!(!world.account.is_busy());
+    let mut world = World::signed_in(3600);
+    world.pause();
+    world.disk = Disk::Fails;
+    world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
+    world.disk = Disk::Works;
+    world.account.handle_stop();
+    world.settle();
+    assert_eq!(world.on_disk()["grant"]["refresh_token"], "rt-1", "once more, and this time it went");
+}
+
+#[test]
 fn a_login_that_was_waiting_is_not_polled_after_a_restart() {
     let mut world = World::new(LoginMode::Manual);
     world.login();
