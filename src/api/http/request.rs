@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn a_login_may_be_asked_to_replace() {
+        for (query, expected) in [("", Some(false)), ("replace=true", Some(true)), ("replace=false", Some(false))] {
+            assert_eq!(replace(query).ok(), expected, "{query}");
+        }
+        assert!(replace("replace=yes").is_err() && replace("repalce=true").is_err());
+    }
+
+    #[test]
     fn parameters_are_understood_or_named() {
         let request = token_request("min_validity=300&wait=60").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(request.min_validity, Some(Duration::from_secs(300)));

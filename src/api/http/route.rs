@@ -81,17 +81,7 @@ async fn obey(
             broker.cancel_login(caller, Some(name)).await?;
             answer::empty(StatusCode::NO_CONTENT)
         }
-        (Route::Login(name), _) => match broker.prompt(caller, Some(name))? {
-            (_, None) => {
-                let text = "no login is running; POST to this path starts one";
-                answer::plain_error(StatusCode::NOT_FOUND, "not_found", text)
-            }
-            (account, Some(prompt)) => {
-                let kind = request::kind(headers, &PROMPT_KINDS);
-                let shown = kind.and_then(|kind| answer::prompt(StatusCode::OK, &account, &prompt, kind));
-                shown.unwrap_or_else(not_acceptable)
-            }
-        },
+        (Route::Login(name), _) => prompt(broker, caller, name, headers)?,
         (Route::Logout(name), _) => {
             broker.logout(caller, Some(name)).await?;
             answer::empty(StatusCode::NO_CONTENT)
@@ -114,6 +104,21 @@ async fn obey(
             let (version, protection) = (env!("CARGO_PKG_VERSION"), broker.protection().as_str());
             let health = json!({ "status": "ok", "version": version, "protection": protection });
             answer::json_body(StatusCode::OK, &health)
+        }
+    })
+}
+
+/// The code that is out, if one is.
+fn prompt(broker: &Broker, caller: &Caller, name: &str, headers: &HeaderMap) -> Result<Answer, Error> {
+    Ok(match broker.prompt(caller, Some(name))? {
+        (_, None) => {
+            let text = "no login is running; POST to this path starts one";
+            answer::plain_error(StatusCode::NOT_FOUND, "not_found", text)
+        }
+        (account, Some(prompt)) => {
+            let kind = request::kind(headers, &PROMPT_KINDS);
+            let shown = kind.and_then(|kind| answer::prompt(StatusCode::OK, &account, &prompt, kind));
+            shown.unwrap_or_else(not_acceptable)
         }
     })
 }
