@@ -1,0 +1,138 @@
+//! How accounts come and go: start, reload and stop.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{
+    Accounts, Broker, Entry, Error,
+    driver::{self, Command, Driver, Handle, World},
+    stored,
+};
+use crate::{
+    account::{Account, AccountName, Schedule},
+    config::{AccountSettings, Action, ConfigError, Display, Settings},
+    platform::{clock, peer::Caller, provider::Provider, store::Protection},
+};
+
+/// The settings in force that belong to no account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct General {
+    /// The file that a reload reads again.
+    pub path: PathBuf,
+    /// How much is logged.
+    pub log: tracing::Level,
+    /// Where a pending code is shown.
+    pub display: Display,
+}
+
+impl Broker {
+    /// Puts settings into force: accounts are started, stopped, or left running where nothing but their rules changed.
+    /// An account whose client changed is stopped after its refresh in flight, and started from its record.
+    pub async fn apply(&self, settings: &Settings) {
+        let _one_at_a_time = self.reloading.lock().await;
+        let Settings { ref path, log, display, .. } = *settings;
+        self.general.send_replace(Some(General { path: path.clone(), log, display }));
+        let old = self.all();
+        let mut new = Accounts::new();
+        for (name, settings) in &settings.accounts {
+            let running = old.get(name.as_str()).filter(|entry| entry.settings.runs_like(settings));
+            let handle = match running {
+                Some(entry) => entry.handle.clone(),
+                None => {
+                    if let Some(entry) = old.get(name.as_str()) {
+                        entry.handle.stop().await;
+                    }
+                    self.start(name, settings)
+                }
+            };
+            new.insert(name.clone(), Arc::new(Entry { settings: settings.clone(), handle }));
+        }
+        *self.accounts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(new);
+        for (name, entry) in old.iter() {
+            if !settings.accounts.contains_key(name) {
+                entry.handle.stop().await;
+            }
+        }
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Reads the configuration again and puts it into force, or changes nothing and says what is wrong. Returns the
+    /// accounts there are then.
+    pub async fn reload(self: &Arc<Self>, caller: &Caller) -> Result<Result<Vec<AccountName>, ConfigError>, Error> {
+        if !self.may_manage_daemon(caller) {
+            return Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Manage });
+        }
+        let path = self.general.borrow().as_ref().map(|general| general.path.clone()).unwrap_or_default();
+        match Settings::load(&path) {
+            Ok(settings) => {
+                let names = settings.accounts.keys().cloned().collect();
+                let broker = self.clone();
+                // A task of its own: a caller that hangs up half-way would leave accounts stopped.
+                let applied = tokio::spawn(async move { broker.apply(&settings).await });
+                if let Some(panic) = applied.await.err().and_then(|error| error.try_into_panic().ok()) {
+                    std::panic::resume_unwind(panic);
+                }
+                tracing::info!("the configuration was read again");
+                Ok(Ok(names))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new configuration is not used, the old one stays in force");
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// The settings in force that belong to no account; `None` before the first [`Broker::apply`].
+    pub fn general(&self) -> watch::Receiver<Option<General>> {
+        self.general.subscribe()
+    }
+
+    /// Lets every refresh in flight finish and be saved, and stops all accounts.
+    pub async fn stop(&self) {
+        for entry in self.all().values() {
+            entry.handle.stop().await;
+        }
+    }
+
+    /// Returns once every account's task has answered: they are alive.
+    pub async fn prove_alive(&self) {
+        for entry in self.all().values() {
+            let _: Option<()> = entry.handle.ask(Command::Alive).await;
+        }
+    }
+
+    /// Completes when an account's task has ended by a panic; the process has to end then too.
+    pub async fn failed(&self) -> AccountName {
+        loop {
+            let mut changes = self.changed.subscribe();
+            if let Some((name, _)) = self.all().iter().find(|(_, entry)| entry.handle.has_failed()) {
+                return name.clone();
+            }
+            let _ = changes.changed().await;
+        }
+    }
+
+    fn start(&self, name: &AccountName, settings: &AccountSettings) -> Handle {
+        let record = stored::load(&self.store, name);
+        let provider = match &settings.ca {
+            Some(ca) => Provider::new(Some(ca.clone())),
+            None => self.provider.clone(),
+        };
+        let now = clock::now();
+        let (client, boot_id) = (settings.client.clone(), self.boot_id.clone());
+        let sealed = self.store.protection() != Protection::None;
+        let schedule = Schedule { sealed, ..settings.schedule };
+        let machine = Account::new(client, schedule, record, boot_id, driver::seed(), now);
+        let world =
+            World { provider, store: self.store.clone(), changed: self.changed.clone(), general: self.general() };
+        Driver::start(name.clone(), machine, world)
+    }
+}
+
+impl AccountSettings {
+    /// Whether an account with these settings and one with those behave alike, whoever may ask.
+    fn runs_like(&self, other: &Self) -> bool {
+        self.client == other.client && self.ca == other.ca && self.schedule == other.schedule
+    }
+}

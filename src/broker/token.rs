@@ -1,0 +1,98 @@
+//! The token verb: from what a caller asks to a token.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Broker, Error, driver::Command};
+use crate::{
+    account::{AccountName, Answer, Need, Token},
+    config::{AccountSettings, Action},
+    platform::{clock, peer::Caller},
+    secret::Fingerprint,
+};
+
+/// What a caller asks of a token, as both doors read it.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRequest {
+    /// How long it has to live at least; the account's setting where the caller does not say.
+    pub min_validity: Option<Duration>,
+    /// How long the caller is ready to wait, for a person too; where it does not say, it waits for a refresh alone.
+    pub wait: Option<Duration>,
+    /// The SHA-256 of a token that an API refused.
+    pub rejected: Option<Fingerprint>,
+    /// A scope of its own.
+    pub scope: Option<String>,
+    /// An audience of its own.
+    pub audience: Option<String>,
+    /// A resource of its own.
+    pub resource: Option<String>,
+}
+
+/// A token for a caller, with its times counted from now.
+pub struct TokenAnswer {
+    /// The account it belongs to.
+    pub account: AccountName,
+    /// The token.
+    pub token: Arc<Token>,
+    /// Seconds it still lives, where the server said.
+    pub expires_in: Option<u64>,
+    /// When it ends in Unix seconds, where the server said.
+    pub expires_at: Option<u64>,
+}
+
+impl Broker {
+    /// A token (RFC 6749 §5.1) of that account, or of the only one, or of `default`.
+    pub async fn token(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        request: &TokenRequest,
+    ) -> Result<TokenAnswer, Error> {
+        let (name, entry) = self.account(caller, name, Action::Token)?;
+        let mut need = Need {
+            min_validity: request.min_validity.unwrap_or(entry.settings.min_validity),
+            rejected: request.rejected,
+            attempts: 0,
+        };
+        entry.settings.refuse_other_targets(request)?;
+        let view = entry.handle.view();
+        need.attempts = view.snapshot.attempts;
+        let token = match view.snapshot.answer(&need, clock::boot()) {
+            Answer::Token(token) => token,
+            _ => {
+                let may_see_prompt = self.allows(&entry.settings.rules, caller, Action::Login);
+                let answer = entry.handle.ask(|reply| Command::Token { need, wait: request.wait, reply }).await;
+                let answer = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }));
+                answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
+            }
+        };
+        let now = clock::now();
+        Ok(TokenAnswer {
+            account: name,
+            expires_in: token.remaining(now.boot).map(|left| left.as_secs()),
+            expires_at: token.expires.map(|end| now.wall_at(end).0),
+            token,
+        })
+    }
+}
+
+impl AccountSettings {
+    /// A token with a target of its own cannot be had yet, and a broader one is never handed out instead.
+    fn refuse_other_targets(&self, request: &TokenRequest) -> Result<(), Error> {
+        let refused = |parameter: &'static str| Error::InvalidOption {
+            parameter: parameter.to_owned(),
+            why: format!("a token with a {parameter} other than the account's own cannot be had in this version"),
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let own = |asked: &Option<String>, own: &str| asked.as_ref().is_none_or(|asked| words(asked) == words(own));
+        if !own(&request.scope, &self.client.scopes.join(" ")) {
+            return Err(refused("scope"));
+        }
+        if !own(&request.audience, &self.client.audience.join(" ")) {
+            return Err(refused("audience"));
+        }
+        if !own(&request.resource, &self.client.resource.join(" ")) {
+            return Err(refused("resource"));
+        }
+        Ok(())
+    }
+}
