@@ -15,6 +15,9 @@ need openssl openssl
 need node nodejs
 need npm npm
 need systemd-nspawn systemd-container
+need git git
+need kubectl kubernetes-client
+need skopeo skopeo
 
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use super::{DockerCredential, Exec, GitCredential, KubectlCredential};
 use crate::{
     account::AccountName,
     config::{self, Bus, DEFAULT_PATH},
@@ -73,6 +74,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Start a program with a token in a variable or in a file that only it can open
+    #[command(after_help = "Example:\n  bearerd exec --env TOKEN -- ./upload.sh")]
+    Exec(Exec),
+    /// Answer git as a credential helper
+    #[command(after_help = GITCONFIG)]
+    GitCredential(GitCredential),
+    /// Answer kubectl as a credential plugin
+    KubectlCredential(KubectlCredential),
+    /// Answer docker, podman or skopeo as a credential helper
+    #[command(after_help = DOCKER_SCRIPT)]
+    DockerCredential(DockerCredential),
     /// Look for mistakes in the configuration; needs no daemon
     Check {
         /// The configuration [default: that of --config]
@@ -178,6 +190,14 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 fn bus(text: &str) -> Result<String, &'static str> {
     Bus::parse(text).map(|_| text.to_owned()).ok_or("write system, session, none, or a D-Bus address")
 }
+
+const GITCONFIG: &str = "In a gitconfig:
+  [credential \"https://git.example.com\"]
+      helper = \"!bearerd git-credential --host git.example.com\"";
+
+const DOCKER_SCRIPT: &str = "As a program named docker-credential-example:
+  #!/bin/sh
+  exec bearerd docker-credential --registry registry.example.com \"$@\"";
 
 const NOTES: &str = "ACCOUNT may be left out when there is only one, or one named \"default\".
 

@@ -22,6 +22,10 @@ pub enum Exit {
     NotAllowed = 77,
     /// The operator has to mend the configuration.
     Configuration = 78,
+    /// A program was to be started, and cannot be executed; as a shell counts it.
+    NotExecutable = 126,
+    /// A program was to be started, and does not exist; as a shell counts it.
+    NoProgram = 127,
     /// Ctrl-C, as a shell counts it.
     Interrupted = 130,
 }

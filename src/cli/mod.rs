@@ -4,6 +4,7 @@
 //! it means and what to do. The exit codes are those of [`Exit`].
 
 mod account;
+mod adapters;
 mod arguments;
 mod check;
 mod client;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use hyper::Method;
 
 pub use self::{
+    adapters::{docker::DockerCredential, exec::Exec, git::GitCredential, kubectl::KubectlCredential},
     arguments::{Arguments, Command, Common, Login, Run, Status, Token, Wait},
     failure::{Exit, Failure},
 };
@@ -59,6 +61,10 @@ fn dispatch(common: &Common, command: Command, screen: &Screen) -> Result<Exit, 
             Command::Wait(wait) => wait::run(&client, wait, screen).await,
             Command::Reload { json } => verbs::reload(&client, json, screen).await,
             Command::Rekey { json } => verbs::rekey(&client, json, screen).await,
+            Command::GitCredential(git) => adapters::git::run(&client, git, screen).await,
+            Command::KubectlCredential(kubectl) => adapters::kubectl::run(&client, kubectl, screen).await,
+            Command::DockerCredential(docker) => adapters::docker::run(&client, docker, screen).await,
+            Command::Exec(exec) => adapters::exec::run(&client, exec).await,
         }
     });
     // What still runs in the background is of no interest, and must not hold up the exit.

@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::{
     Exit, Failure, GET, Token,
     account::meant,
+    adapters::Issued,
     client::{Answer, Client},
     path_of,
     screen::Screen,
 };
-
-/// The part of RFC 6749 §5.1 that is printed.
-#[derive(Deserialize)]
-struct Issued {
-    access_token: String,
-}
 
 /// Prints a token.
 pub async fn run(client: &Client, arguments: Token, screen: &Screen) -> Result<Exit, Failure> {
@@ -25,10 +18,7 @@ pub async fn run(client: &Client, arguments: Token, screen: &Screen) -> Result<E
         screen.json(&answer.text())?;
         return Ok(Exit::Success);
     }
-    let Issued { access_token } = answer.read()?;
-    if access_token.is_empty() || access_token.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Failure::other("the token has characters that no access token can have, so it is not printed"));
-    }
+    let Issued { access_token, .. } = Issued::read(&answer)?;
     screen.answer(&if arguments.header { format!("Authorization: Bearer {access_token}") } else { access_token })?;
     Ok(Exit::Success)
 }

@@ -67,6 +67,11 @@ pub fn client_socket() -> Option<PathBuf> {
     variable("BEARERD_SOCKET").map(PathBuf::from)
 }
 
+/// What a client of Kubernetes says to the credential plugin that it starts.
+pub fn kubernetes_exec_info() -> Option<String> {
+    variable("KUBERNETES_EXEC_INFO")
+}
+
 /// Whether the person asked for no colour (<https://no-color.org>), or the terminal has none.
 pub fn wants_no_colour() -> bool {
     variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|terminal| terminal == "dumb")

@@ -3,4 +3,19 @@
 
 pub mod authorization_server;
 pub mod daemon;
+pub mod guarded;
 pub mod oidc_provider;
+mod told;
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+/// Runs a program with this on its stdin.
+pub fn with_input(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    child.stdin.take().expect("an input").write_all(input.as_bytes()).expect("the program reads");
+    child.wait_with_output().expect("the program ends")
+}

@@ -1,24 +1,21 @@
 //! A real authorization server that nobody here wrote: the npm package `oidc-provider`, over HTTPS with a private CA.
 
 use std::{
-    collections::VecDeque,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Condvar, Mutex},
-    time::Duration,
+    process::Command,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::told::Told;
 
 /// The server, with everything it has told so far.
 pub struct OidcProvider {
     /// Its issuer.
     pub issuer: String,
     certificates: TempDir,
-    child: Child,
-    told: Arc<(Mutex<VecDeque<Value>>, Condvar)>,
+    told: Told,
 }
 
 impl OidcProvider {
@@ -27,34 +24,14 @@ impl OidcProvider {
         let certificates = tempfile::tempdir().expect("a folder");
         let made = Command::new("sh").arg(servers().join("make-ca.sh")).arg(certificates.path()).output();
         assert!(made.expect("openssl runs").status.success(), "no certificates");
-        let mut child = Command::new("node")
-            .arg(servers().join("oidc-provider.mjs"))
-            .arg("--cert")
-            .arg(certificates.path().join("server.pem"))
-            .arg("--key")
-            .arg(certificates.path().join("server.key"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node runs");
-        let told: Arc<(Mutex<VecDeque<Value>>, Condvar)> = Arc::default();
-        let lines = BufReader::new(child.stdout.take().expect("an output"));
-        let listener = told.clone();
-        // It writes without buffering: somebody has to read all the time.
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_str(&line) {
-                    listener.0.lock().expect("a lock").push_back(event);
-                    listener.1.notify_all();
-                }
-            }
-        });
-        let mut server = Self { issuer: String::new(), certificates, child, told };
-        let first = server.wait_for(|event| event.get("issuer").is_some());
-        server.issuer = first["issuer"].as_str().expect("an issuer").to_owned();
-        server
+        let mut server = Command::new("node");
+        server.arg(servers().join("oidc-provider.mjs"));
+        server.arg("--cert").arg(certificates.path().join("server.pem"));
+        server.arg("--key").arg(certificates.path().join("server.key"));
+        let told = Told::by(server.args(arguments));
+        let first = told.wait_for(|event| event.get("issuer").is_some());
+        let issuer = first["issuer"].as_str().expect("an issuer").to_owned();
+        Self { issuer, certificates, told }
     }
 
     /// The certificate of the private CA.
@@ -64,18 +41,7 @@ impl OidcProvider {
 
     /// Waits until it has told something of that kind, and forgets what it told before.
     pub fn wait_for(&self, matches: impl Fn(&Value) -> bool) -> Value {
-        let (events, told) = &*self.told;
-        let mut events = events.lock().expect("a lock");
-        loop {
-            while let Some(event) = events.pop_front() {
-                if matches(&event) {
-                    return event;
-                }
-            }
-            let (waited, timeout) = told.wait_timeout(events, PATIENCE).expect("a lock");
-            events = waited;
-            assert!(!timeout.timed_out(), "the server did not tell that in time");
-        }
+        self.told.wait_for(matches)
     }
 
     /// Waits for the event of that name.
@@ -106,15 +72,6 @@ impl OidcProvider {
     }
 }
 
-impl Drop for OidcProvider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn servers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers")
 }
-
-const PATIENCE: Duration = Duration::from_secs(120);
