@@ -9,7 +9,9 @@
 //! | [`token`] | the token answer (RFC 6749 §5.1) |
 //! | [`error`] | the error answer (RFC 6749 §5.2, RFC 8628 §3.5) and every other way an exchange fails |
 //! | [`metadata`] | authorization server metadata (RFC 8414, OpenID Connect Discovery) |
+//! | [`dpop`] | the key that a grant is bound to, and its proofs (RFC 9449) |
 //! | [`exchange`] | one HTTP request and response, stripped to what OAuth needs |
+//! | [`jwt`] | the signing of JSON Web Tokens |
 //! | [`members`] | the lenient reader under all of them |
 //! | [`id_token`] | the claims of a JWT (OpenID Connect Core §2), unverified |
 //! | [`profile`] | how one provider differs from the standard, as data |
@@ -17,9 +19,11 @@
 pub mod client;
 pub mod client_auth;
 pub mod device;
+pub mod dpop;
 pub mod error;
 pub mod exchange;
 pub mod id_token;
+pub mod jwt;
 pub mod members;
 pub mod metadata;
 pub mod profile;
