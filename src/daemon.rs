@@ -1,6 +1,9 @@
 //! The daemon: builds everything, runs until a signal, drains.
 
-use std::{os::unix::net::UnixListener, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+mod display_command;
+mod surfaces;
+
+use std::{os::unix::net::UnixListener, path::PathBuf, process::ExitCode, sync::Arc};
 
 use sd_notify::NotifyState;
 use tokio::{
@@ -14,10 +17,10 @@ use crate::{
         dbus,
         http::{self, Pulse},
     },
-    broker::{Broker, Protection, story},
+    broker::{Broker, Protection},
     config::{Bus, ConfigError, Settings},
     platform::{
-        clock,
+        console::Console,
         journal::LogLevel,
         peer::Caller,
         socket::{self, OwnSocket, SocketError},
@@ -77,7 +80,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{failure}");
-            systemd::notify(&[NotifyState::Status(&one_line(&failure.to_string()))]);
+            systemd::notify(&[NotifyState::Status(&surfaces::one_line(&failure.to_string()))]);
             ExitCode::from(if matches!(failure, Failure::Config(_) | Failure::Bus(_) | Failure::Key(_)) {
                 CONFIG
             } else {
@@ -95,6 +98,7 @@ struct House {
     listener: UnixListener,
     /// Keeps the path of a socket of our own until the end.
     _own_socket: Option<OwnSocket>,
+    console: Console,
     log_level: LogLevel,
 }
 
@@ -119,7 +123,10 @@ impl House {
                 (listener, Some(own))
             }
         };
-        Ok(Self { settings, bus, store, listener, _own_socket: own_socket, log_level })
+        let address = listener.local_addr().ok();
+        let path = address.as_ref().and_then(|address| address.as_pathname()).unwrap_or(&settings.socket);
+        let console = Console::beside(path);
+        Ok(Self { settings, bus, store, listener, _own_socket: own_socket, console, log_level })
     }
 
     async fn live(self) -> Result<(), Failure> {
@@ -132,7 +139,9 @@ impl House {
 
         tasks.spawn(http::serve(listener, broker.clone(), beats, shutdown.clone()));
         tasks.spawn(dbus::serve(broker.clone(), self.bus, self.log_level.clone(), shutdown.clone()));
-        tasks.spawn(until(shutdown.clone(), show_status(broker.clone())));
+        tasks.spawn(until(shutdown.clone(), surfaces::show_status(broker.clone())));
+        tasks.spawn(until(shutdown.clone(), surfaces::show_on_console(broker.clone(), self.console)));
+        tasks.spawn(display_command::tell(broker.clone(), shutdown.clone()));
         tasks.spawn(until(shutdown.clone(), follow_log_level(broker.clone(), self.log_level)));
         tasks.spawn(until(shutdown.clone(), feed_watchdog(broker.clone(), pulses)));
         systemd::notify(&[NotifyState::Ready]);
@@ -182,22 +191,6 @@ async fn until(shutdown: CancellationToken, task: impl Future<Output = ()>) {
     shutdown.run_until_cancelled(task).await;
 }
 
-/// Keeps `systemctl status` current: on every change, and while minutes count down.
-async fn show_status(broker: Arc<Broker>) {
-    let mut changes = broker.changes();
-    let mut shown = String::new();
-    loop {
-        changes.mark_unchanged();
-        let with_code = broker.general().borrow().as_ref().is_some_and(|general| general.display.status);
-        let status = one_line(&story::overview(&broker.views(), clock::now(), with_code));
-        if status != shown {
-            systemd::notify(&[NotifyState::Status(&status)]);
-            shown = status;
-        }
-        let _ = tokio::time::timeout(STATUS_PERIOD, changes.changed()).await;
-    }
-}
-
 /// A level set at run time stays until the configured one changes.
 async fn follow_log_level(broker: Arc<Broker>, log_level: LogLevel) {
     let mut general = broker.general();
@@ -227,11 +220,5 @@ async fn feed_watchdog(broker: Arc<Broker>, pulses: mpsc::Sender<Pulse>) {
     }
 }
 
-/// A status is one line for systemd.
-fn one_line(text: &str) -> String {
-    text.replace('\n', " ")
-}
-
 const DEFAULT_STATE: &str = "/var/lib/bearerd";
 const CONFIG: u8 = 78;
-const STATUS_PERIOD: Duration = Duration::from_secs(30);

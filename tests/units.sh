@@ -7,14 +7,14 @@ trap 'rm -rf "$folder"' EXIT
 
 # It wants the program at its place; any program will do for reading.
 program=${PROGRAM:-$(command -v true)}
-for unit in systemd/*.service systemd/*.socket; do
+for unit in systemd/*.service systemd/*.socket systemd/*.path; do
     sed "s,=/usr/bin/bearerd\( \|$\),=$program\1,; s,=/usr/lib/bearerd/statekey\( \|$\),=$program\1," \
         "$unit" >"$folder/${unit##*/}"
 done
 # What turns sealing on is read with the unit.
 mkdir "$folder/bearerd.service.d"
 cp systemd/sealed.conf "$folder/bearerd.service.d/"
-said=$(systemd-analyze verify --man=no "$folder"/*.service "$folder"/*.socket 2>&1 || true)
+said=$(systemd-analyze verify --man=no "$folder"/*.service "$folder"/*.socket "$folder"/*.path 2>&1 || true)
 if [ -n "$said" ]; then
     printf 'systemd-analyze verify has something to say:\n%s\n' "$said" >&2
     exit 1

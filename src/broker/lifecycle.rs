@@ -31,8 +31,9 @@ impl Broker {
     /// An account whose client changed is stopped after its refresh in flight, and started from its record.
     pub async fn apply(&self, settings: &Settings) {
         let _one_at_a_time = self.reloading.lock().await;
-        let Settings { ref path, log, display, .. } = *settings;
-        self.general.send_replace(Some(General { path: path.clone(), log, display }));
+        let Settings { path, log, display, .. } = settings;
+        let general = General { path: path.clone(), log: *log, display: display.clone() };
+        self.general.send_replace(Some(general));
         let old = self.all();
         let mut new = Accounts::new();
         for (name, settings) in &settings.accounts {

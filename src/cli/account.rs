@@ -127,8 +127,9 @@ fn choose(mut names: Vec<String>) -> Result<String, Failure> {
 }
 
 /// What there is to say when the list of accounts is empty.
-pub const NO_ACCOUNT: &str = "there is no account that this user may use; an administrator can add one to \
-                              /etc/bearerd/bearerd.toml and run: bearerd reload";
+pub const NO_ACCOUNT: &str = "\
+    there is no account that this user may use; an administrator can add one to /etc/bearerd/bearerd.toml and run: \
+    bearerd reload";
 
 #[cfg(test)]
 mod tests {

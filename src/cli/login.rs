@@ -10,11 +10,11 @@ use super::{
     client::Client,
     follow::{Follower, LONG_POLL, Seen, patiently},
     path_of,
-    qr::Qr,
     screen::{Screen, clock_face, printable},
 };
 use crate::{
     platform::clock,
+    qr::blocks::Qr,
     time::{Instant, span},
 };
 

@@ -11,7 +11,6 @@ mod client;
 mod failure;
 mod follow;
 mod login;
-mod qr;
 mod screen;
 mod status;
 mod table;

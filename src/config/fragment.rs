@@ -27,7 +27,7 @@ pub(super) struct Daemon {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Display {
     pub status: bool,
-    pub console: Spanned<bool>,
+    pub console: bool,
     pub log: bool,
     pub command: Spanned<Vec<String>>,
 }
@@ -90,6 +90,6 @@ impl Default for Daemon {
 
 impl Default for Display {
     fn default() -> Self {
-        Self { status: true, console: Spanned::new(0..0, false), log: false, command: Spanned::new(0..0, Vec::new()) }
+        Self { status: true, console: false, log: false, command: Spanned::new(0..0, Vec::new()) }
     }
 }

@@ -52,12 +52,16 @@ pub enum Bus {
 }
 
 /// Where a pending code is shown, besides the API and `bearerd login`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Display {
     /// In `systemctl status`.
     pub status: bool,
+    /// At the console's login prompt.
+    pub console: bool,
     /// In the log; the address alone always is.
     pub log: bool,
+    /// A program that is told of it, with its arguments; empty for none.
+    pub command: Vec<String>,
 }
 
 /// One account, understood.
@@ -181,18 +185,12 @@ fn understand_daemon(
 }
 
 fn understand_display(display: &fragment::Display, source: &Source<'_>, problems: &mut Vec<Problem>) -> Display {
-    let missing = [
-        (*display.console.get_ref(), display.console.span()),
-        (!display.command.get_ref().is_empty(), display.command.span()),
-    ];
-    for (_, span) in missing.into_iter().filter(|(wanted, _)| *wanted) {
-        problems.push(source.problem(
-            span,
-            NOT_YET,
-            "take the line out; `bearerd login` and systemctl status show the code",
-        ));
+    let command = display.command.get_ref();
+    if command.first().is_some_and(|program| !Path::new(program).is_absolute()) {
+        let fix = "write its whole path, as in [\"/usr/local/bin/show-code\"]; no shell and no $PATH are involved";
+        problems.push(source.problem(display.command.span(), "this does not say where the program is", fix));
     }
-    Display { status: display.status, log: display.log }
+    Display { status: display.status, console: display.console, log: display.log, command: command.clone() }
 }
 
 fn read_drop_in(

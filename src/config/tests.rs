@@ -54,12 +54,20 @@ fn unknown_keys_and_what_is_not_there_yet_are_refused() {
         "private_key_file = \"/x\"",
         "[[accounts.a.allow]]\nunit = \"x.service\"",
         "[[accounts.a.allow]]\nuser = \"root\"\nscopes = [\"x\"]",
-        "[display]\nconsole = true",
-        "[display]\ncommand = [\"/bin/true\"]",
     ] {
         let shown = refused(&format!("[accounts.a]\nissuer = \"https://a.example\"\n{line}\n"));
         assert!(shown.contains("cannot do this yet"), "{line}: {shown}");
     }
+}
+
+#[test]
+fn a_display_command_says_where_its_program_is() {
+    let account = "[accounts.a]\nissuer = \"https://a.example\"\n";
+    let shown = refused(&format!("{account}[display]\ncommand = [\"show-code\", \"--big\"]\n"));
+    assert!(shown.contains("this does not say where the program is"), "{shown}");
+    let display = load(&format!("{account}[display]\nconsole = true\ncommand = [\"/bin/true\", \"x\"]\n"));
+    let display = display.unwrap_or_else(|error| panic!("{error}")).display;
+    assert!(display.console && display.status && !display.log && display.command == ["/bin/true", "x"]);
 }
 
 #[test]

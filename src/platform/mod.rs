@@ -1,6 +1,8 @@
 //! Every edge to the machine: what reads a clock, opens a file or a socket, or talks to systemd, does it here.
 
 pub mod clock;
+pub mod console;
+pub mod hook;
 pub mod journal;
 pub mod machine;
 pub mod peer;

@@ -193,7 +193,7 @@ fn prompt_json(account: &AccountName, prompt: &Prompt) -> Value {
 }
 
 fn prompt_text(prompt: &Prompt, link: &str) -> String {
-    let code = qr::half_blocks(link).map(|lines| lines.join("\n")).unwrap_or_default();
+    let code = qr::blocks::Qr::new(link).map(|code| code.draw(false)).unwrap_or_default();
     format!("Open  {}\nEnter {}\n\n{code}\n", prompt.verification_uri, prompt.user_code)
 }
 

@@ -11,12 +11,12 @@ pub struct Qr {
     quiet: usize,
 }
 
-/// The largest border, and what the standard (ISO/IEC 18004) asks for.
-const QUIET: usize = 4;
-/// What phones are content with, and what makes the code fit on 24 rows.
-const NARROW: usize = 2;
-
 impl Qr {
+    /// The code for `text`; `None` when it is too long for any code.
+    pub fn new(text: &str) -> Option<Self> {
+        Self::fitting(text, usize::MAX, usize::MAX)
+    }
+
     /// The code for `text`, if it fits on `columns` columns; the border is as wide as `rows` rows allow.
     pub fn fitting(text: &str, columns: usize, rows: usize) -> Option<Self> {
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
@@ -68,6 +68,11 @@ fn half_blocks(upper: bool, lower: bool) -> char {
         (false, false) => ' ',
     }
 }
+
+/// The largest border, and what the standard (ISO/IEC 18004) asks for.
+const QUIET: usize = 4;
+/// What phones are content with, and what makes the code fit on 24 rows.
+const NARROW: usize = 2;
 
 #[cfg(test)]
 mod tests {
