@@ -1,14 +1,17 @@
 //! The program: the daemon, or a client of it.
 
-use std::process::ExitCode;
+use std::{alloc::System, process::ExitCode};
 
 use bearerd::{
     cli::{self, Arguments, Command},
     daemon,
+    platform::memory,
 };
 use clap::Parser;
+use zeroizing_alloc::ZeroAlloc;
 
 fn main() -> ExitCode {
+    memory::close();
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run(run) => daemon::run(&daemon::Options {
@@ -20,3 +23,7 @@ fn main() -> ExitCode {
         command => cli::run(&arguments.common, command),
     }
 }
+
+/// Wipes what is freed. Libraries leave tokens in buffers that they free, where `secrecy` cannot reach them.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);

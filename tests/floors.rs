@@ -143,3 +143,23 @@ fn the_reader_of_use_lines_sees_groups() {
         "use crate::{\n    account::{Account, State},\n    oauth::client::Client,\n};\nlet x = crate::time::Now;";
     assert_eq!(used(code), ["account", "oauth", "time"]);
 }
+
+#[test]
+fn the_tests_that_the_threat_model_names_are_there() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = fs::read_to_string(repository.join("docs/threat-model.md")).expect("the threat model");
+    let table = model.split("| shown by |").nth(1).expect("a table of what happened elsewhere");
+    let last_cells = table.lines().filter_map(|line| line.trim_end_matches([' ', '|']).rsplit('|').next());
+    let named: Vec<_> = last_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let mut code: Vec<String> = Vec::new();
+    for path in [root(), repository.join("tests")].iter().flat_map(|folder| sources(folder)) {
+        code.push(fs::read_to_string(path).expect("a source file"));
+    }
+    let is_there = |name: &str| match name {
+        command if command.starts_with("cargo ") => true,
+        path if path.contains('/') => repository.join(path).is_file(),
+        test => code.iter().any(|code| code.contains(&format!("fn {test}("))),
+    };
+    let missing: Vec<_> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(named.len() > 15 && missing.is_empty(), "{missing:?} of {}", named.len());
+}

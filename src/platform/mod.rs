@@ -5,6 +5,7 @@ pub mod console;
 pub mod hook;
 pub mod journal;
 pub mod machine;
+pub mod memory;
 pub mod peer;
 pub mod provider;
 pub mod socket;

@@ -2,8 +2,10 @@
 #![allow(dead_code, clippy::disallowed_methods, reason = "each test uses a part, and tests may read clocks")]
 
 pub mod authorization_server;
+pub mod bus;
 pub mod daemon;
 pub mod guarded;
+pub mod memory;
 pub mod oidc_provider;
 mod told;
 
