@@ -20,6 +20,7 @@ use crate::{
     broker::{Broker, Protection},
     config::{Bus, ConfigError, Settings},
     platform::{
+        catalog,
         console::Console,
         journal::LogLevel,
         peer::Caller,
@@ -79,7 +80,8 @@ pub fn run(options: &Options) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{failure}");
+            let message_id = matches!(failure, Failure::Config(_)).then_some(catalog::CONFIGURATION_REJECTED);
+            tracing::error!(message_id, "{failure}");
             systemd::notify(&[NotifyState::Status(&surfaces::one_line(&failure.to_string()))]);
             ExitCode::from(if matches!(failure, Failure::Config(_) | Failure::Bus(_) | Failure::Key(_)) {
                 CONFIG

@@ -263,6 +263,41 @@ fn a_removed_rule_denies_from_the_next_request_on_and_the_grant_stays() {
 }
 
 #[test]
+fn the_log_has_a_line_a_change_and_none_a_poll_or_a_retry() {
+    let server = AuthorizationServer::start();
+    let daemon = Daemon::start(&account(&server));
+    begin(&daemon);
+    server.wait_for_answer(Endpoint::Poll, 3);
+    server.approve();
+    assert_eq!(daemon.get("/v1/token?wait=60").status, 200);
+    for attempt in 1..=2 {
+        server.reply_next(Endpoint::Refresh, Reply::error(503, "temporarily_unavailable"));
+        assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 502, "attempt {attempt}");
+    }
+    assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 200);
+    wait_until("the last line", || daemon.log().matches("INFO signed in").count() == 2);
+    let log = daemon.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("account=\"box\"")).collect();
+    let said: Vec<bool> = [
+        ("nobody has signed in yet", "state=\"signed_out\" reason=\"never\""),
+        ("somebody asked for a sign-in", "caller_uid="),
+        ("waiting for sign-in, open ", "state=\"authorizing\""),
+        ("signed in", "state=\"active\""),
+        ("somebody asked for a refresh", "caller_uid="),
+        ("signed in", "state=\"degraded\" attempt=2 error="),
+        ("somebody asked for a refresh", "caller_uid="),
+        ("somebody asked for a refresh", "caller_uid="),
+        ("signed in", "state=\"active\" attempt=4"),
+    ]
+    .into_iter()
+    .zip(&lines)
+    .map(|((text, field), line)| line.contains(text) && line.contains(field))
+    .collect();
+    assert_eq!((said, lines.len()), (vec![true; 9], 9), "{log}");
+    assert!(server.user_codes().iter().all(|code| !log.contains(code)), "the code is in the log only if asked for");
+}
+
+#[test]
 fn agetty_shows_the_page_as_it_was_written() {
     let Ok(version) = Command::new("/sbin/agetty").arg("--version").output() else {
         eprintln!("not run here: there is no agetty");

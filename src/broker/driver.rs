@@ -15,11 +15,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, General, Reply, story,
+    Error, General, Reply,
+    news::News,
     waiting::{Awaited, Moment, Waiting},
 };
 use crate::{
-    account::{Account, AccountName, Need, Prompt, Record, RequestId, Snapshot, State, Token},
+    account::{Account, AccountName, Need, Prompt, Record, RequestId, Snapshot, Token},
     oauth::exchange::{Response, Unreachable},
     platform::{clock, provider::Provider, store::Store},
     time::Now,
@@ -98,6 +99,7 @@ pub(super) struct Driver {
     work: JoinSet<Done>,
     views: watch::Sender<Arc<View>>,
     waiting: Vec<Waiting>,
+    news: News,
 }
 
 /// What all accounts share.
@@ -132,6 +134,7 @@ impl Driver {
             work: JoinSet::new(),
             views,
             waiting: Vec::new(),
+            news: News::default(),
         };
         let task = tokio::spawn(driver.run());
         Handle { commands, views: seen, stop, task: Arc::new(Mutex::new(Some(task))) }
@@ -141,6 +144,8 @@ impl Driver {
         // Whoever watches for failed tasks has to look once this one is gone, however it went.
         let _announce_end = AnnounceEnd(self.world.changed.clone());
         let mut stopping = false;
+        let first = self.views.borrow().clone();
+        self.tell(&first.snapshot, clock::now());
         loop {
             self.start_work();
             self.publish();
@@ -240,29 +245,14 @@ impl Driver {
         if snapshot.shows_the_same_as(&old.snapshot) {
             return;
         }
-        self.log(&old.snapshot, &snapshot, now);
+        self.tell(&snapshot, now);
         self.views.send_replace(Arc::new(View { snapshot, revision: old.revision + 1 }));
         self.world.changed.send_modify(|changes| *changes += 1);
     }
 
-    /// One line for each change of state that a person would want to know of.
-    fn log(&self, old: &Snapshot, new: &Snapshot, now: Now) {
-        let (account, state) = (self.name.as_str(), new.state.as_str());
-        let renewed = new.generation > old.generation;
-        if old.state == new.state && old.reason == new.reason && !renewed {
-            return;
-        }
+    fn tell(&mut self, snapshot: &Snapshot, now: Now) {
         let with_code = self.world.general.borrow().as_ref().is_some_and(|general| general.display.log);
-        let message = story::sentence(account, new, now, with_code);
-        match (new.state, new.reason) {
-            (State::Refreshing, _) => tracing::debug!(account, state, "{message}"),
-            (State::Active, _) if old.state == State::Refreshing && !renewed => {
-                tracing::debug!(account, state, "{message}");
-            }
-            (State::Active | State::Authorizing, _) => tracing::info!(account, state, "{message}"),
-            (_, Some(reason)) => tracing::warn!(account, state, reason = reason.as_str(), "{message}"),
-            (_, None) => tracing::warn!(account, state, "{message}"),
-        }
+        self.news.tell(&self.name, snapshot, now, with_code);
     }
 
     fn settle_waiting(&mut self) {

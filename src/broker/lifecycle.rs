@@ -12,7 +12,7 @@ use super::{
 use crate::{
     account::{Account, AccountName, Schedule},
     config::{AccountSettings, Action, ConfigError, Display, Settings},
-    platform::{clock, peer::Caller, provider::Provider, store::Protection},
+    platform::{catalog, clock, peer::Caller, provider::Provider, store::Protection},
 };
 
 /// The settings in force that belong to no account.
@@ -74,11 +74,13 @@ impl Broker {
                 if let Some(panic) = applied.await.err().and_then(|error| error.try_into_panic().ok()) {
                     std::panic::resume_unwind(panic);
                 }
-                tracing::info!("the configuration was read again");
+                tracing::info!(caller_uid = caller.uid, "the configuration was read again");
                 Ok(Ok(names))
             }
             Err(error) => {
-                tracing::error!(%error, "the new configuration is not used, the old one stays in force");
+                let (caller_uid, message_id) = (caller.uid, catalog::CONFIGURATION_REJECTED);
+                let message = "the new configuration is not used, the old one stays in force";
+                tracing::error!(%error, caller_uid, message_id, "{message}");
                 Ok(Err(error))
             }
         }

@@ -5,6 +5,7 @@ use crate::{
     account::{AccountName, Reason, Record},
     config::Action,
     platform::{
+        catalog,
         peer::Caller,
         store::{Incident, Protection, Store},
     },
@@ -91,7 +92,7 @@ fn tell(account: &AccountName, incident: &Incident, usable: bool) {
         tracing::warn!(%account, %file, "one of two copies of the stored sign-in is not used: {damage}; {fate}");
     } else {
         tracing::error!(
-            %account, %file,
+            %account, %file, message_id = catalog::STATE_DAMAGED,
             "the stored sign-in cannot be used: {damage}; {fate}; sign in again: bearerd login {account}"
         );
     }

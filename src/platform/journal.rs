@@ -16,6 +16,7 @@ use tracing_log::NormalizeEvent;
 use tracing_subscriber::{
     Layer, Registry,
     filter::Targets,
+    fmt::format::{Writer, debug_fn},
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     reload,
@@ -42,8 +43,8 @@ impl LogLevel {
             Some(journal) => registry.with(JournalLayer(journal).with_filter(filter)).init(),
             None => {
                 let colour = io::stderr().is_terminal() && !systemd::wants_no_colour();
-                let layer =
-                    tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+                let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+                let layer = layer.with_ansi(colour).fmt_fields(debug_fn(write_field));
                 registry.with(layer.with_filter(filter)).init();
             }
         }
@@ -67,6 +68,15 @@ impl LogLevel {
             levels.into_iter().find(|level| targets.would_enable("bearerd", level))
         });
         level.ok().flatten().unwrap_or(Level::ERROR)
+    }
+}
+
+/// The message comes first. Its id is for the journal's catalog and of no use to a reader.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        "message_id" => Ok(()),
+        name => write!(writer, " {name}={value:?}"),
     }
 }
 

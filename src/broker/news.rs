@@ -1,0 +1,93 @@
+//! What the journal is told: one line for each change of an account that a person would want to know of, and one for
+//! each time somebody asked for a change. None for a poll, a retry or a token that was handed out.
+
+use tracing::Level;
+
+use super::story;
+use crate::{
+    account::{AccountName, Reason, Snapshot, State},
+    platform::{catalog, peer::Caller},
+    time::Now,
+};
+
+/// What was told of an account last.
+#[derive(Default)]
+pub(super) struct News {
+    told: Option<Told>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Told {
+    state: State,
+    reason: Option<Reason>,
+    generation: u64,
+}
+
+impl News {
+    /// Tells how the account is, if that is news.
+    pub fn tell(&mut self, account: &AccountName, new: &Snapshot, now: Now, with_code: bool) {
+        let told = Told { state: new.state, reason: new.reason, generation: new.generation };
+        let before = self.told;
+        // Each attempt passes through here; what comes of it is told, and only if it is other than before.
+        if new.state == State::Refreshing || before == Some(told) {
+            return;
+        }
+        self.told = Some(told);
+        let error = new.trouble.as_ref().map(|trouble| trouble.text.as_str());
+        let reason = new.reason.map(Reason::as_str);
+        let (account, state, attempt) = (account.as_str(), new.state.as_str(), new.attempts);
+        let message = story::sentence(account, new, now, with_code);
+        let message_id = message_id(before.map(|before| before.state), new.state);
+        match level(new.state) {
+            Level::WARN => tracing::warn!(account, state, reason, attempt, error, message_id, "{message}"),
+            _ => tracing::info!(account, state, reason, attempt, error, message_id, "{message}"),
+        }
+    }
+}
+
+/// Tells who asked for what.
+pub(super) fn asked(account: &AccountName, caller: &Caller, what: &str) {
+    tracing::info!(account = account.as_str(), caller_uid = caller.uid, "{what}");
+}
+
+fn level(state: State) -> Level {
+    match state {
+        State::Active | State::Refreshing | State::Authorizing => Level::INFO,
+        State::Degraded | State::Stale | State::SignedOut | State::Misconfigured => Level::WARN,
+    }
+}
+
+/// What kind of news it is; a token that was renewed in time is of no kind.
+fn message_id(before: Option<State>, after: State) -> Option<&'static str> {
+    match (before, after) {
+        (_, State::Authorizing) => Some(catalog::CODE_OUT),
+        (_, State::Degraded | State::Stale) => Some(catalog::REFRESH_FAILING),
+        (_, State::SignedOut) => Some(catalog::SIGN_IN_NEEDED),
+        (_, State::Misconfigured) => Some(catalog::CLIENT_REFUSED),
+        (Some(State::Degraded | State::Stale | State::Misconfigured), State::Active) => Some(catalog::RECOVERED),
+        (Some(State::Authorizing | State::SignedOut), State::Active) => Some(catalog::SIGNED_IN),
+        (_, State::Active | State::Refreshing) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_and_bad_news_have_ids_and_routine_has_none() {
+        for (before, after, id) in [
+            (None, State::Active, None),
+            (Some(State::Active), State::Active, None),
+            (None, State::SignedOut, Some(catalog::SIGN_IN_NEEDED)),
+            (Some(State::SignedOut), State::Authorizing, Some(catalog::CODE_OUT)),
+            (Some(State::Authorizing), State::Active, Some(catalog::SIGNED_IN)),
+            (Some(State::Active), State::Degraded, Some(catalog::REFRESH_FAILING)),
+            (Some(State::Degraded), State::Stale, Some(catalog::REFRESH_FAILING)),
+            (Some(State::Stale), State::Active, Some(catalog::RECOVERED)),
+            (Some(State::Active), State::Misconfigured, Some(catalog::CLIENT_REFUSED)),
+        ] {
+            assert_eq!(message_id(before, after), id, "{before:?} {after:?}");
+        }
+    }
+}
