@@ -278,7 +278,8 @@ fn check_needs_no_daemon() {
 
 #[test]
 fn bad_arguments_and_verbs_that_do_not_exist_are_exit_2() {
-    for arguments in [["token", "--wait=60"].as_slice(), &["events"], &["doctor"], &["token", "Bad Name"], &[]] {
+    for arguments in [["token", "--wait=60"].as_slice(), &["events"], &["doctor", "--fix"], &["token", "Bad Name"], &[]]
+    {
         assert_eq!(Ran::from(program(arguments).output().expect("it runs")).code, Some(2), "{arguments:?}");
     }
 }

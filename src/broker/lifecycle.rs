@@ -116,12 +116,17 @@ impl Broker {
         }
     }
 
-    fn start(&self, name: &AccountName, settings: &AccountSettings) -> Handle {
-        let record = stored::load(&self.store, name);
-        let provider = match &settings.ca {
+    /// The way to the account's server.
+    pub(super) fn provider_for(&self, settings: &AccountSettings) -> Provider {
+        match &settings.ca {
             Some(ca) => Provider::new(Some(ca.clone())),
             None => self.provider.clone(),
-        };
+        }
+    }
+
+    fn start(&self, name: &AccountName, settings: &AccountSettings) -> Handle {
+        let record = stored::load(&self.store, name);
+        let provider = self.provider_for(settings);
         let now = clock::now();
         let (client, boot_id) = (settings.client.clone(), self.boot_id.clone());
         let sealed = self.store.protection() != Protection::None;

@@ -8,6 +8,7 @@ mod error;
 mod lifecycle;
 mod news;
 pub mod policy;
+mod probe;
 mod sight;
 mod stored;
 pub mod story;
@@ -27,6 +28,7 @@ pub use self::{
     driver::View,
     error::Error,
     lifecycle::General,
+    probe::{Finding, Verdict},
     sight::Sight,
     stored::Rekeyed,
     token::{TokenAnswer, TokenRequest},

@@ -85,6 +85,9 @@ pub enum Command {
     /// Answer docker, podman or skopeo as a credential helper
     #[command(after_help = DOCKER_SCRIPT)]
     DockerCredential(DockerCredential),
+    /// Look at everything that has to work, and say what to do about what does not
+    #[command(after_help = "Example:\n  sudo bearerd doctor")]
+    Doctor(Doctor),
     /// Look for mistakes in the configuration; needs no daemon
     Check {
         /// The configuration [default: that of --config]
@@ -163,6 +166,16 @@ pub struct Login {
     pub json: bool,
 }
 
+/// `bearerd doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The account; all of them where it is left out
+    pub account: Option<AccountName>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `bearerd wait`
 #[derive(Debug, Args)]
 pub struct Wait {
@@ -237,7 +250,7 @@ mod tests {
         for line in [
             "bearerd",
             "bearerd events",
-            "bearerd doctor",
+            "bearerd doctor a b",
             "bearerd token ../x",
             "bearerd token --wait 60",
             "bearerd token --json --header",

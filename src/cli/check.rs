@@ -34,7 +34,8 @@ pub fn run(path: &Path, json: bool, screen: &Screen) -> Result<Exit, Failure> {
     Err(Failure::new(exit, format!("{}: {count}; the daemon does not start like this", path.display())))
 }
 
-fn load(path: &Path) -> Result<Vec<String>, ConfigError> {
+/// The accounts of the configuration at `path`, or what is wrong with it.
+pub fn load(path: &Path) -> Result<Vec<String>, ConfigError> {
     let settings = Settings::load(path)?;
     let mut problems = Vec::new();
     for (name, account) in &settings.accounts {

@@ -1,6 +1,11 @@
 //! The way to the daemon: HTTP/1.1 on its Unix socket, one connection a request.
 
-use std::{io, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -32,6 +37,11 @@ impl Client {
     /// A client for that socket.
     pub fn new(socket: PathBuf) -> Self {
         Self { socket }
+    }
+
+    /// The socket it asks at.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Asks, and returns the answer if it is a good one.

@@ -8,6 +8,7 @@ mod adapters;
 mod arguments;
 mod check;
 mod client;
+mod doctor;
 mod failure;
 mod follow;
 mod login;
@@ -24,7 +25,7 @@ use hyper::Method;
 
 pub use self::{
     adapters::{docker::DockerCredential, exec::Exec, git::GitCredential, kubectl::KubectlCredential},
-    arguments::{Arguments, Command, Common, Login, Run, Status, Token, Wait},
+    arguments::{Arguments, Command, Common, Doctor, Login, Run, Status, Token, Wait},
     failure::{Exit, Failure},
 };
 use self::{client::Client, screen::Screen};
@@ -57,6 +58,7 @@ fn dispatch(common: &Common, command: Command, screen: &Screen) -> Result<Exit, 
             Command::Login(login) => login::run(&client, login, screen).await,
             Command::Logout { account } => verbs::logout(&client, account, screen).await,
             Command::Refresh { account, json } => verbs::refresh(&client, account, json, screen).await,
+            Command::Doctor(doctor) => doctor::run(&client, &common.config(), doctor, screen).await,
             Command::Wait(wait) => wait::run(&client, wait, screen).await,
             Command::Reload { json } => verbs::reload(&client, json, screen).await,
             Command::Rekey { json } => verbs::rekey(&client, json, screen).await,

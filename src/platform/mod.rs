@@ -1,5 +1,6 @@
 //! Every edge to the machine: what reads a clock, opens a file or a socket, or talks to systemd, does it here.
 
+pub mod bus;
 pub mod catalog;
 pub mod clock;
 pub mod console;

@@ -7,16 +7,19 @@ use std::{
     error::Error,
     io,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use httpdate::parse_http_date;
 use reqwest::{Certificate, header, redirect, retry};
 
 use super::clock;
-use crate::oauth::{
-    error::harmless,
-    exchange::{MAX_BODY, Request, Response, Stage, Unreachable},
+use crate::{
+    oauth::{
+        error::harmless,
+        exchange::{Endpoint, MAX_BODY, Request, Response, Stage, Unreachable},
+    },
+    time::UnixTime,
 };
 
 /// An HTTP client for one set of trusted certificates. Cloning it is cheap, and it is built at the first request:
@@ -40,6 +43,17 @@ impl Provider {
             Ok(_) => Ok(()),
             Err(error) => Err(cause(&error)),
         }
+    }
+
+    /// Asks for anything at all at that address, and returns what time the server says it is. Whatever else it answers,
+    /// it was reached.
+    pub async fn greet(&self, endpoint: &Endpoint) -> Result<Option<UnixTime>, Unreachable> {
+        let client = self.client.get_or_init(|| build(self.ca.as_deref()));
+        let client = client.as_ref().map_err(|cause| Unreachable::unsent(cause.clone()))?;
+        let response = client.get(endpoint.url().clone()).send().await.map_err(|error| unreachable(&error))?;
+        let date = response.headers().get(header::DATE).and_then(|date| parse_http_date(date.to_str().ok()?).ok());
+        let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        Ok(since_1970.map(|since| UnixTime(since.as_secs())))
     }
 
     /// Sends a request and reads the response, whatever its status, within 30 s in all. A shorter time would lose
@@ -145,7 +159,7 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
     let until = |moment: Duration| moment.saturating_sub(clock::since_1970());
     let date = || {
         let date = parse_http_date(text("retry-after")?).ok()?;
-        date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok().map(until)
+        date.duration_since(SystemTime::UNIX_EPOCH).ok().map(until)
     };
     seconds("retry-after")
         .or_else(date)

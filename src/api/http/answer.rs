@@ -16,7 +16,7 @@ use super::request::Kind;
 use crate::{
     account::{AccountName, Prompt},
     api::problem,
-    broker::{Error, Sight, TokenAnswer},
+    broker::{Error, Finding, Sight, TokenAnswer},
     platform::clock,
     qr,
 };
@@ -84,6 +84,19 @@ pub fn prompt(status: StatusCode, account: &AccountName, prompt: &Prompt, kind: 
         }
     };
     Some(secret(body(status, kind.media_type(), content)))
+}
+
+/// What a probe of an account found.
+pub fn findings(account: &AccountName, findings: &[Finding]) -> Answer {
+    let finding = |finding: &Finding| {
+        let mut members = json!({ "check": finding.check, "result": finding.verdict.as_str(), "text": finding.text });
+        if let Some(remedy) = &finding.remedy {
+            members["remedy"] = remedy.as_str().into();
+        }
+        members
+    };
+    let findings: Vec<Value> = findings.iter().map(finding).collect();
+    json_body(StatusCode::OK, &json!({ "account": account.as_str(), "findings": findings }))
 }
 
 /// An error, as RFC 9457 has it with RFC 6749's members.

@@ -9,6 +9,7 @@
 //! | `POST`, `GET`, `DELETE /v1/accounts/{name}/login` | start or join, show, cancel a login |
 //! | `POST /v1/accounts/{name}/logout` | revoke and forget |
 //! | `POST /v1/accounts/{name}/refresh` | refresh now |
+//! | `POST /v1/accounts/{name}/probe` | look whether the account has all that it needs, as `bearerd doctor` shows it |
 //! | `POST /v1/reload` | read the configuration again |
 //! | `GET /v1/health` | 200 while serving |
 

@@ -27,6 +27,7 @@ enum Route<'a> {
     Login(&'a str),
     Logout(&'a str),
     Refresh(&'a str),
+    Probe(&'a str),
     Reload,
     Rekey,
     Health,
@@ -87,6 +88,10 @@ async fn obey(
             answer::empty(StatusCode::NO_CONTENT)
         }
         (Route::Refresh(name), _) => answer::account(&broker.refresh(caller, Some(name)).await?),
+        (Route::Probe(name), _) => {
+            let (account, findings) = broker.probe(caller, Some(name)).await?;
+            answer::findings(&account, &findings)
+        }
         (Route::Reload, _) => match broker.reload(caller).await? {
             Ok(accounts) => {
                 let names: Vec<_> = accounts.iter().map(ToString::to_string).collect();
@@ -161,6 +166,7 @@ impl<'a> Route<'a> {
             ["accounts", name, "login"] => Some(Self::Login(name)),
             ["accounts", name, "logout"] => Some(Self::Logout(name)),
             ["accounts", name, "refresh"] => Some(Self::Refresh(name)),
+            ["accounts", name, "probe"] => Some(Self::Probe(name)),
             _ => None,
         }
     }
@@ -170,7 +176,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Token(_) | Self::Accounts | Self::Account(_) | Self::Health => "GET, HEAD",
             Self::Login(_) => "GET, HEAD, POST, DELETE",
-            Self::Logout(_) | Self::Refresh(_) | Self::Reload | Self::Rekey => "POST",
+            Self::Logout(_) | Self::Refresh(_) | Self::Probe(_) | Self::Reload | Self::Rekey => "POST",
         }
     }
 }
