@@ -7,7 +7,7 @@ use std::{os::unix::net::UnixListener, path::PathBuf, process::ExitCode, sync::A
 
 use sd_notify::NotifyState;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -132,6 +132,7 @@ impl House {
     }
 
     async fn live(self) -> Result<(), Failure> {
+        let signals = Signals::catch().map_err(Failure::Setup)?;
         say_how_state_is_protected(self.store.protection());
         let broker = Arc::new(Broker::new(self.store));
         broker.apply(&self.settings).await;
@@ -149,7 +150,7 @@ impl House {
         systemd::notify(&[NotifyState::Ready]);
         tracing::info!(accounts = self.settings.accounts.len(), "ready");
 
-        let outcome = wait_for_the_end(&broker).await;
+        let outcome = signals.wait_for_the_end(&broker).await;
         systemd::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
         shutdown.cancel();
         broker.stop().await;
@@ -171,20 +172,35 @@ fn say_how_state_is_protected(protection: Protection) {
     tracing::info!(protection = protection.as_str(), "stored sign-ins are {how}");
 }
 
-/// Returns at SIGTERM or SIGINT, or when an account's task has died; SIGHUP reloads.
-async fn wait_for_the_end(broker: &Arc<Broker>) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Setup)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Setup)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::Setup)?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => {
-                // What is wrong with the configuration is in the log.
-                let _ = broker.reload(&Caller::ourselves()).await;
+/// The signals that the daemon obeys. They are caught from its first moment on: one that came between `READY=1` and a
+/// handler would end it without saving anything.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at SIGTERM or SIGINT, or when an account's task has died; SIGHUP reloads.
+    async fn wait_for_the_end(mut self, broker: &Arc<Broker>) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Ok(()),
+                _ = self.interrupt.recv() => return Ok(()),
+                _ = self.hang_up.recv() => {
+                    // What is wrong with the configuration is in the log.
+                    let _ = broker.reload(&Caller::ourselves()).await;
+                }
+                account = broker.failed() => return Err(Failure::Panicked(account.to_string())),
             }
-            account = broker.failed() => return Err(Failure::Panicked(account.to_string())),
         }
     }
 }

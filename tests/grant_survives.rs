@@ -92,3 +92,13 @@ fn fingerprint(token: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[test]
+fn a_stop_right_after_the_start_is_a_stop() {
+    let server = server(Settings::default());
+    let mut daemon = Daemon::start(&format!("[accounts.box]\nissuer = \"{}\"\n", server.issuer()));
+    for _ in 0..20 {
+        assert!(daemon.stop().success(), "a signal found nobody who heard it");
+        daemon.start_again();
+    }
+}
