@@ -109,3 +109,64 @@ fn a_server_of_another_ca_gets_nothing() {
     assert_eq!(refused.text("error"), "provider_unreachable");
     assert!(refused.body.contains("certificate"), "{}", refused.body);
 }
+
+/// A request with a token that is bound to a key, to an endpoint where the server checks the proof itself.
+fn userinfo(server: &OidcProvider, headers: &[&str]) -> (u16, Option<String>) {
+    let mut command = std::process::Command::new("curl");
+    command.args(["--silent", "--dump-header", "-", "--output", "/dev/null", "--cacert"]).arg(server.ca());
+    for header in headers {
+        command.args(["--header", header]);
+    }
+    let answer = command.arg(format!("{}/me", server.issuer)).output().expect("curl runs");
+    let head = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let nonce = head.lines().find_map(|line| line.strip_prefix("dpop-nonce: ")).map(|nonce| nonce.trim().to_owned());
+    (status, nonce)
+}
+
+#[test]
+fn a_token_that_is_bound_to_a_key_is_worth_nothing_without_the_daemon() {
+    let server = OidcProvider::start(&["--interval", "1", "--access-ttl", "5", "--dpop-nonces"]);
+    let mut daemon = Daemon::start(&config(&server, "appliance-dpop", "dpop = true"));
+    sign_in(&server, &daemon);
+    let refused = server.wait_for_event("token_refused");
+    assert_eq!(refused["error"], "use_dpop_nonce", "{refused}");
+    let refreshed = |event: &serde_json::Value| event["event"] == "token" && event["grant_type"] == "refresh_token";
+    for _ in 0..3 {
+        let event = server.wait_for(refreshed);
+        assert_eq!(event["token_type"], "DPoP", "{event}");
+        assert!(event["refresh_token_sha256"].is_string(), "each refresh rotates: {event}");
+    }
+    assert!(daemon.stop().success());
+    daemon.start_again();
+    server.wait_for(refreshed);
+
+    // What a thief has: the token, and nothing to prove it with.
+    let answer = daemon.get("/v1/token?min_validity=3");
+    assert_eq!(answer.text("token_type"), "DPoP");
+    let token = answer.text("access_token");
+    assert_eq!(userinfo(&server, &[&format!("Authorization: Bearer {token}")]).0, 401);
+    let header = format!("Authorization: DPoP {token}");
+    assert_eq!(userinfo(&server, &[&header]).0, 400);
+
+    // What a program on this machine does: it asks the daemon for a proof, and again with the API's nonce.
+    let hash = token_hash(&token);
+    let htu = form_urlencoded::byte_serialize(format!("{}/me", server.issuer).as_bytes()).collect::<String>();
+    let proof = |more: &str| {
+        let reply = daemon.post(&format!("/v1/accounts/box/dpop?htm=GET&htu={htu}&ath={hash}{more}"));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert_eq!(reply.text("ath"), hash);
+        format!("DPoP: {}", reply.text("proof"))
+    };
+    let (status, nonce) = userinfo(&server, &[&header, &proof("")]);
+    let nonce = nonce.expect("the API has nonces too");
+    assert_eq!(status, 401, "a proof without a nonce");
+    let good = proof(&format!("&nonce={nonce}"));
+    assert_eq!(userinfo(&server, &[&header, &good]).0, 200);
+    assert_eq!(userinfo(&server, &[&header, &good]).0, 401, "a proof serves once");
+    assert!(!daemon.log().contains(&token), "a token stands in the log");
+}
+
+fn token_hash(token: &str) -> String {
+    bearerd::oauth::dpop::token_hash(&bearerd::secret::Secret::new(token))
+}

@@ -31,7 +31,7 @@ impl Search {
     /// The request for the document.
     pub fn request(&self, client: &Client) -> Option<Request> {
         let endpoint = places(client).into_iter().nth(self.place)?;
-        Some(Request { endpoint, form: None, authorization: None })
+        Some(Request { endpoint, form: None, authorization: None, proof: None })
     }
 
     /// Takes the answer.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     oauth::{
         client::{Client, Server},
+        dpop::ProofKey,
         exchange::Endpoint,
         id_token,
         token::TokenResponse,
@@ -38,6 +39,10 @@ pub struct StoredGrant {
     expires: Option<StoredMoment>,
     #[serde(default)]
     keep_alive: Option<StoredMoment>,
+    #[serde(with = "exposed::optional", default)]
+    proof_key: Option<Secret>,
+    #[serde(default)]
+    key_bound: bool,
 }
 
 /// A grant. Its refresh token is never sent anywhere else than to the server it came from.
@@ -57,6 +62,10 @@ pub(super) struct Grant {
     pub age_is_known: bool,
     /// When the refresh token must have been used at the latest, lest the server ends it as idle.
     pub keep_alive: Option<Instant>,
+    /// What the refresh token may be bound to (RFC 9449 §5), so that every request for this grant needs a proof.
+    pub key: Option<ProofKey>,
+    /// The access token is bound to it too.
+    pub key_bound: bool,
 }
 
 /// When a reply was asked for: lifetimes count from there, so that the way back is never added to them.
@@ -68,8 +77,8 @@ pub(super) struct Asked {
 }
 
 impl Grant {
-    /// The grant that a successful login brings.
-    pub fn new(client: &Client, server: Server, got: TokenResponse, asked: Asked) -> Self {
+    /// The grant that a successful login brings, bound to a key if the login was.
+    pub fn new(client: &Client, server: Server, key: Option<ProofKey>, got: TokenResponse, asked: Asked) -> Self {
         Self {
             issuer: client.issuer.clone(),
             client_id: client.client_id.clone(),
@@ -83,6 +92,8 @@ impl Grant {
             expires: got.expires_in.map(|lifetime| asked.at + lifetime),
             age_is_known: true,
             keep_alive: keep_alive(client, asked.at),
+            key_bound: got.key_bound,
+            key,
         }
     }
 
@@ -108,6 +119,7 @@ impl Grant {
             expires,
             age_is_known: true,
             keep_alive: keep_alive(client, asked.at),
+            key_bound: got.key_bound,
             ..self.clone()
         }
     }
@@ -132,6 +144,7 @@ impl Grant {
             lifetime: self.lifetime,
             scope: self.scope.clone(),
             id_token: self.id_token.clone(),
+            key: self.key.clone().filter(|_| self.key_bound),
         }
     }
 
@@ -149,6 +162,8 @@ impl Grant {
             lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
             expires: self.expires.map(|end| StoredMoment::new(end, now)),
             keep_alive: self.keep_alive.map(|moment| StoredMoment::new(moment, now)),
+            proof_key: self.key.as_ref().map(ProofKey::expose),
+            key_bound: self.key_bound,
         }
     }
 
@@ -165,6 +180,10 @@ impl Grant {
         };
         let idle_end = stored.keep_alive.and_then(|moment| clocks.moment(moment));
         let keep_alive = keep_alive(client, clocks.now()).into_iter().chain(idle_end).min();
+        let key = match &stored.proof_key {
+            Some(key) => Some(ProofKey::read(key)?),
+            None => None,
+        };
         Some(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,
@@ -178,6 +197,8 @@ impl Grant {
             expires,
             age_is_known: clocks.is_same_boot(),
             keep_alive,
+            key,
+            key_bound: stored.key_bound,
         })
     }
 }

@@ -3,14 +3,16 @@
 //! Polling is never early: each poll waits a whole interval after the previous *reply*, the first one included, and
 //! `slow_down` lengthens the interval for good. See [`super::waiting`].
 
-use std::{sync::Arc, time::Duration};
+mod view;
+
+use std::time::Duration;
 
 use super::{
     backoff::{Backoff, between},
     discovery::{Discovered, Search},
     grant::{Asked, Grant},
     record::{Clocks, Record, StoredMoment},
-    snapshot::{Fault, Prompt, Reason, Trouble},
+    snapshot::{Fault, Reason, Trouble},
     verdict::fault_of,
     waiting::{Polled, StoredLogin, Waiting},
 };
@@ -18,17 +20,19 @@ use crate::{
     oauth::{
         client::{Client, Server},
         device::DeviceAuthorization,
+        dpop::ProofKey,
         error::Failure,
         exchange::{Endpoint, Request, Response},
         token::TokenResponse,
     },
-    secret::Secret,
     time::{Instant, Now},
 };
 
 /// The login part of an account: nothing, or one device login.
 pub(super) struct Login {
     step: Step,
+    /// What the tokens of this login are to be bound to.
+    key: Option<ProofKey>,
     /// Nobody asked for this login by hand.
     unattended: bool,
     /// Whoever signs in takes over.
@@ -68,6 +72,7 @@ impl Login {
         let stored = record.login.as_ref().filter(|_| waiting.is_some());
         Self {
             step: waiting.map_or(Step::Idle, |waiting| Step::Waiting(Box::new(waiting))),
+            key: stored.and_then(|stored| stored.proof_key.as_ref()).and_then(ProofKey::read),
             unattended: stored.is_some_and(|stored| stored.unattended),
             replace: stored.is_some_and(|stored| stored.replace),
             trouble: None,
@@ -85,7 +90,11 @@ impl Login {
     /// What a restart must know of it: a code that is out.
     pub fn store(&self, client: &Client, now: Now) -> Option<StoredLogin> {
         match &self.step {
-            Step::Waiting(waiting) => Some(waiting.store(client, self.unattended, self.replace, now)),
+            Step::Waiting(waiting) => {
+                let mut stored = waiting.store(client, self.unattended, self.replace, now);
+                stored.proof_key = self.key.as_ref().map(ProofKey::expose);
+                Some(stored)
+            }
             _ => None,
         }
     }
@@ -105,7 +114,7 @@ impl Login {
             return;
         }
         (self.unattended, self.replace) = (unattended, false);
-        self.trouble = None;
+        (self.key, self.trouble) = (None, None);
         match client.endpoints.clone().complete() {
             Some(server) => self.step = Step::Requesting(Box::new(server)),
             None if client.issuer.as_deref().is_some_and(|issuer| Endpoint::parse(issuer).is_ok()) => {
@@ -117,14 +126,14 @@ impl Login {
         }
     }
 
+    /// Binds what the login brings to a key, one for each login: as long as a grant lives, its key never changes.
+    pub fn bind(&mut self, key: impl FnOnce() -> ProofKey) {
+        self.key.get_or_insert_with(key);
+    }
+
     /// Whoever signs in by the login that is running takes over. Returns whether that has to be written down.
     pub fn let_replace(&mut self) -> bool {
         !std::mem::replace(&mut self.replace, true) && self.prompt().is_some()
-    }
-
-    /// Whether whoever signs in takes over.
-    pub fn may_replace(&self) -> bool {
-        self.replace
     }
 
     /// Ends the login, if one is running, and lets none begin by itself for a while: whoever cancels does not want the
@@ -132,34 +141,6 @@ impl Login {
     pub fn cancel(&mut self, now: Instant) -> bool {
         self.close_gate(OPERATOR_RETRY, now);
         !matches!(std::mem::replace(&mut self.step, Step::Idle), Step::Idle)
-    }
-
-    pub fn is_idle(&self) -> bool {
-        matches!(self.step, Step::Idle)
-    }
-
-    /// Whether it has begun and its code is not out yet.
-    pub fn is_starting(&self) -> bool {
-        matches!(self.step, Step::Discovering(_) | Step::Requesting(_))
-    }
-
-    pub fn prompt(&self) -> Option<&Arc<Prompt>> {
-        match &self.step {
-            Step::Waiting(waiting) => Some(waiting.prompt()),
-            _ => None,
-        }
-    }
-
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
-    }
-
-    /// The server that this login may still bring a token from.
-    pub fn server(&self) -> Option<&Server> {
-        match &self.step {
-            Step::Waiting(waiting) => Some(waiting.server()),
-            _ => None,
-        }
     }
 
     /// Forgets the last failure, and the codes that lapsed: somebody is signed in.
@@ -171,11 +152,6 @@ impl Login {
     pub fn forgive(&mut self, now: Instant) {
         (self.trouble, self.gate, self.lapses) = (None, now, 0);
         self.backoff.reset();
-    }
-
-    /// Before this no login begins by itself.
-    pub fn gate(&self) -> Instant {
-        self.gate
     }
 
     /// Whether a code is out and what is written down of it is not right any more.
@@ -200,7 +176,13 @@ impl Login {
         match &self.step {
             Step::Idle => None,
             Step::Discovering(search) => search.request(client),
-            Step::Requesting(server) => Some(client.device_authorization(&server.device_authorization)),
+            Step::Requesting(server) => {
+                let mut request = client.device_authorization(&server.device_authorization);
+                if let (Some(form), Some(key)) = (&mut request.form, &self.key) {
+                    form.set("dpop_jkt", &key.thumbprint());
+                }
+                Some(request)
+            }
             Step::Waiting(waiting) => waiting.request(client, now),
         }
     }
@@ -210,14 +192,6 @@ impl Login {
         match &self.step {
             Step::Waiting(waiting) if waiting.is_over(now) => Some(self.lapse(now, rng)),
             _ => None,
-        }
-    }
-
-    /// What the request in flight carries, to be kept out of every text.
-    pub fn sent_secrets(&self) -> Vec<&Secret> {
-        match &self.step {
-            Step::Waiting(waiting) => vec![waiting.device_code()],
-            _ => Vec::new(),
         }
     }
 
@@ -245,7 +219,8 @@ impl Login {
                 }
             }
             Step::Waiting(waiting) => {
-                let read = reply.and_then(|response| TokenResponse::read(&response, &client.profile));
+                let read =
+                    reply.and_then(|response| TokenResponse::read(&response, &client.profile, self.key.is_some()));
                 self.polled(waiting, read, client, asked, now, rng)
             }
         }
@@ -286,7 +261,8 @@ impl Login {
                 Outcome::GoesOn
             }
             Polled::Granted(got) => {
-                Outcome::Granted(Box::new(Grant::new(client, waiting.server().clone(), got, asked)))
+                let key = self.key.take();
+                Outcome::Granted(Box::new(Grant::new(client, waiting.server().clone(), key, got, asked)))
             }
             Polled::Lapsed => Outcome::Over(Some(self.lapse(now, rng))),
             Polled::Over(reason, text) => {

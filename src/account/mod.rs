@@ -17,6 +17,7 @@ mod ledger;
 mod login;
 mod name;
 mod pace;
+mod proof;
 mod record;
 mod replies;
 mod revocation;
@@ -35,6 +36,7 @@ use self::{
     grant::Grant,
     ledger::Ledger,
     login::Login,
+    proof::Proofs,
     record::Clocks,
     revocation::Revocations,
     session::{Means, Session},
@@ -43,6 +45,7 @@ pub use self::{
     grant::StoredGrant,
     identity::Identity,
     name::{AccountName, BadName},
+    proof::Seed,
     record::{Record, StoredMoment},
     revocation::StoredRevocation,
     snapshot::{Answer, Fault, Need, Prompt, Reason, Snapshot, State, Token, Trouble},
@@ -90,6 +93,7 @@ pub struct Account {
     schedule: Schedule,
     boot_id: Option<String>,
     rng: fastrand::Rng,
+    proofs: Proofs,
     /// Both clocks, when they were last seen together.
     clock: Now,
     session: Session,
@@ -119,6 +123,9 @@ struct InFlight {
     id: RequestId,
     purpose: Purpose,
     asked_at: Instant,
+    /// What was sent, where the server may want it again with another nonce.
+    proven: Option<Box<Request>>,
+    nonces: u32,
 }
 
 enum Purpose {
@@ -136,18 +143,18 @@ enum Origin {
 }
 
 impl Account {
-    /// The machine as `record` left it. `boot_id` names the running boot, `seed` feeds the jitter.
+    /// The machine as `record` left it. `boot_id` names the running boot, `seed` is what keys and jitter are made of.
     pub fn new(
         client: Arc<Client>,
         schedule: Schedule,
         record: Option<Record>,
         boot_id: Option<String>,
-        seed: u64,
+        seed: Seed,
         now: Now,
     ) -> Self {
         let record = record.unwrap_or_default();
         let clocks = Clocks::new(&record, boot_id.as_deref(), now);
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rng = seed.jitter();
         let mut ledger = Ledger::default();
         let mut login = Login::restore(&record, &client, &clocks);
         if !schedule.sealed {
@@ -173,6 +180,7 @@ impl Account {
             schedule,
             boot_id,
             rng,
+            proofs: Proofs::new(seed),
             clock: now,
             ledger,
             foreign,
@@ -281,14 +289,31 @@ impl Account {
         if self.in_flight.is_some() {
             return;
         }
-        let next = self.session.request(&self.client, &self.ledger).map(|request| (Purpose::Refresh, request));
-        let next = next.or_else(|| self.login.request(&self.client, now).map(|request| (Purpose::Login, request)));
-        let next = next.or_else(|| self.revocations.request(&self.client, now).map(|r| (Purpose::Revoke, r)));
-        if let Some((purpose, request)) = next {
-            self.last_id += 1;
-            let id = RequestId(self.last_id);
-            self.in_flight = Some(InFlight { id, purpose, asked_at: now });
-            self.outgoing = Some((id, request));
+        if let Some((purpose, request)) = self.next_request(now) {
+            self.send(purpose, request, 0, now);
         }
+    }
+
+    /// The next request and what it is for, proven where its sender has a key.
+    fn next_request(&mut self, now: Instant) -> Option<(Purpose, Request)> {
+        if let Some(request) = self.session.request(&self.client, &self.ledger) {
+            let key = self.session.grant().and_then(|grant| grant.key.as_ref());
+            return Some((Purpose::Refresh, self.proofs.prove_if(request, key)));
+        }
+        if self.client.dpop && self.login.is_starting() {
+            self.login.bind(|| self.proofs.new_key());
+        }
+        if let Some(request) = self.login.request(&self.client, now) {
+            return Some((Purpose::Login, self.proofs.prove_if(request, self.login.key())));
+        }
+        self.revocations.request(&self.client, now).map(|request| (Purpose::Revoke, request))
+    }
+
+    fn send(&mut self, purpose: Purpose, request: Request, nonces: u32, now: Instant) {
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        let proven = request.proof.is_some().then(|| Box::new(request.clone()));
+        self.in_flight = Some(InFlight { id, purpose, asked_at: now, proven, nonces });
+        self.outgoing = Some((id, request));
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Account, Identity, InFlight, Origin, Purpose, Reason, RequestId,
     grant::{Asked, Grant},
     login::Outcome,
+    proof::NONCES,
     session::Means,
 };
 use crate::{
@@ -19,16 +20,23 @@ impl Account {
     /// The reply to a request, or how it failed. A reply to anything but the request in flight is ignored.
     pub fn handle_reply(&mut self, id: RequestId, reply: Result<Response, Unreachable>, now: Instant) {
         let matching = self.in_flight.take_if(|request| request.id == id);
-        let Some(InFlight { purpose, asked_at, .. }) = matching else { return };
+        let Some(InFlight { purpose, asked_at, proven, nonces, .. }) = matching else { return };
+        let sent = proven.zip(reply.as_ref().ok());
+        let again = sent.and_then(|(sent, reply)| self.proofs.replied(&sent, reply, &self.client.profile));
+        let wanted = nonces < NONCES && !matches!(purpose, Purpose::Abandoned(_));
+        if let Some(request) = again.filter(|_| wanted) {
+            // The server has not acted on it: no failure, and nothing that a pause would be owed for.
+            return self.send(purpose, request, nonces + 1, now);
+        }
         let wall = self.clock.synchronised.then(|| self.clock.wall_at(asked_at));
         let asked = Asked { at: asked_at, wall };
         match purpose {
             Purpose::Login => self.login_replied(reply, asked, now),
             Purpose::Refresh => self.refresh_replied(reply, asked, now),
             Purpose::Abandoned(origin) => {
-                let got = reply.ok().and_then(|reply| TokenResponse::read(&reply, &self.client.profile).ok());
+                let got = reply.ok().and_then(|reply| TokenResponse::read(&reply, &self.client.profile, true).ok());
                 let grant = got.zip(origin).map(|(got, origin)| match origin {
-                    Origin::Login(server) => Grant::new(&self.client, *server, got, asked),
+                    Origin::Login(server) => Grant::new(&self.client, *server, None, got, asked),
                     Origin::Refresh(grant) => grant.renewed(got, &self.client, asked, false),
                 });
                 if let Some(grant) = grant {
@@ -77,8 +85,9 @@ impl Account {
 
     fn refresh_replied(&mut self, reply: Result<Response, Unreachable>, asked: Asked, now: Instant) {
         let profile = &self.client.profile;
+        let proven = self.session.grant().is_some_and(|grant| grant.key.is_some());
         let read = match &reply {
-            Ok(response) => TokenResponse::read(response, profile),
+            Ok(response) => TokenResponse::read(response, profile, proven),
             Err(unreachable) => Err(Failure::Unreachable(unreachable.clone())),
         };
         let lone = reply.ok().filter(|_| read.is_err());

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    oauth::dpop::ProofKey,
     secret::{Fingerprint, Secret},
     time::Instant,
 };
@@ -66,6 +67,8 @@ pub struct Token {
     pub scope: String,
     /// The ID token that came with it.
     pub id_token: Option<Secret>,
+    /// The key that it is bound to; without one it is a bearer token.
+    pub key: Option<ProofKey>,
 }
 
 /// What a person needs to approve the sign-in (RFC 8628 §3.3).
@@ -202,6 +205,11 @@ impl Reason {
 }
 
 impl Token {
+    /// Its type (RFC 6749 §7.1), which is also the scheme of the `Authorization` header that carries it.
+    pub fn token_type(&self) -> &'static str {
+        if self.key.is_some() { "DPoP" } else { "Bearer" }
+    }
+
     /// How long it still lives; `None` where nobody knows.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         self.expires.map(|end| now.until(end))

@@ -103,6 +103,8 @@ impl Doubts {
             error if is_operators(error) => Verdict::Again(OPERATOR_RETRY),
             E::ServerError => self.lost(rng),
             E::TemporarilyUnavailable | E::SlowDown => self.later(rng),
+            // What is wrong is the proof (a clock, a nonce), not the grant.
+            E::UseDpopNonce | E::InvalidDpopProof => self.slowly(rng),
             E::InvalidRequest => match client.profile.refresh_invalid_request {
                 Doubt::Undecided => self.doubt(now, rng),
                 Doubt::Terminal => Verdict::Ended(self.end()),

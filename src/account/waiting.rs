@@ -58,6 +58,8 @@ pub struct StoredLogin {
     interval_ms: u64,
     next_poll: StoredMoment,
     deadline: StoredMoment,
+    #[serde(with = "exposed::optional", default)]
+    pub(super) proof_key: Option<Secret>,
 }
 
 /// What a poll brought.
@@ -176,7 +178,7 @@ impl Waiting {
             E::ServerError if self.server_errors >= SERVER_ERRORS => {
                 Err(Polled::Over(Reason::CodeExpired, failure.to_string()))
             }
-            E::ServerError | E::TemporarilyUnavailable => Ok(self.stumble()),
+            E::ServerError | E::TemporarilyUnavailable | E::UseDpopNonce | E::InvalidDpopProof => Ok(self.stumble()),
             E::AccessDenied => Err(Polled::Over(Reason::Denied, failure.to_string())),
             E::ExpiredToken => Err(Polled::Lapsed),
             error if is_operators(error) => Err(Polled::Refused(failure.clone())),
@@ -222,6 +224,7 @@ impl Waiting {
             interval_ms: u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX),
             next_poll: StoredMoment::new(self.next_poll, now),
             deadline: StoredMoment::new(self.deadline, now),
+            proof_key: None,
         }
     }
 

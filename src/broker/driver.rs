@@ -1,8 +1,6 @@
 //! One task per account: it owns the machine, its one timer, its request in flight and the callers that wait.
 
 use std::{
-    collections::hash_map::RandomState,
-    hash::BuildHasher,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,9 +18,9 @@ use super::{
     waiting::{Awaited, Moment, Waiting},
 };
 use crate::{
-    account::{Account, AccountName, Need, Prompt, Record, RequestId, Snapshot, Token},
+    account::{Account, AccountName, Need, Prompt, Record, RequestId, Seed, Snapshot, Token},
     oauth::exchange::{Response, Unreachable},
-    platform::{clock, provider::Provider, store::Store},
+    platform::{clock, proof, provider::Provider, store::Store},
     time::Now,
 };
 
@@ -274,8 +272,9 @@ impl Drop for AnnounceEnd {
 }
 
 /// A seed that no other box has.
-pub(super) fn seed() -> u64 {
-    RandomState::new().hash_one(clock::since_1970())
+pub(super) fn seed() -> Seed {
+    // Without the system's randomness there is no TLS either, so what this seeds then goes nowhere.
+    Seed::new(proof::random().unwrap_or_default())
 }
 
 const COMMANDS: usize = 64;

@@ -9,6 +9,7 @@ mod lifecycle;
 mod news;
 pub mod policy;
 mod probe;
+mod proof;
 mod sight;
 mod stored;
 pub mod story;
@@ -29,6 +30,7 @@ pub use self::{
     error::Error,
     lifecycle::General,
     probe::{Finding, Verdict},
+    proof::{ProofAnswer, ProofRequest},
     sight::Sight,
     stored::Rekeyed,
     token::{TokenAnswer, TokenRequest},

@@ -132,7 +132,7 @@ impl Probe<'_> {
         let mut problem = String::new();
         for place in metadata::well_known(&issuer.1) {
             let shown = place.as_str().to_owned();
-            match self.provider.send(Request { endpoint: place, form: None, authorization: None }).await {
+            match self.provider.send(Request { endpoint: place, form: None, authorization: None, proof: None }).await {
                 Ok(response) => match metadata::read(&response, issuer.0) {
                     Ok(found) => {
                         let finding = Finding::ok("discovery", format!("the server describes itself at {shown}"));

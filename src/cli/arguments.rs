@@ -74,6 +74,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print a proof for one request with a token that is bound to a key (DPoP)
+    #[command(after_help = PROOF_EXAMPLE)]
+    Proof(Proof),
     /// Start a program with a token in a variable or in a file that only it can open
     #[command(after_help = "Example:\n  bearerd exec --env TOKEN -- ./upload.sh")]
     Exec(Exec),
@@ -114,7 +117,7 @@ pub struct Run {
 pub struct Token {
     /// The account
     pub account: Option<AccountName>,
-    /// Print it as a header: "Authorization: Bearer …"
+    /// Print it as a header: "Authorization: Bearer …", or "DPoP …" where it is bound to a key
     #[arg(long, conflicts_with = "json")]
     pub header: bool,
     /// Print it with its expiry and scope, as JSON
@@ -135,6 +138,26 @@ pub struct Token {
     /// Resource that it is for, if other than the account's (RFC 8707)
     #[arg(long, value_name = "URI")]
     pub resource: Option<String>,
+}
+
+/// `bearerd proof`
+#[derive(Debug, Args)]
+pub struct Proof {
+    /// Method of the request, such as GET
+    pub htm: String,
+    /// Address of the request
+    pub htu: String,
+    /// The account
+    pub account: Option<AccountName>,
+    /// Print it as a header: "DPoP: …"
+    #[arg(long)]
+    pub header: bool,
+    /// What the API's last answer had in its DPoP-Nonce header
+    #[arg(long)]
+    pub nonce: Option<String>,
+    /// SHA-256 of the access token in base64url, if not the newest of the account is meant
+    #[arg(long, value_name = "HASH")]
+    pub ath: Option<String>,
 }
 
 /// `bearerd status`
@@ -211,6 +234,10 @@ const GITCONFIG: &str = "In a gitconfig:
 const DOCKER_SCRIPT: &str = "As a program named docker-credential-example:
   #!/bin/sh
   exec bearerd docker-credential --registry registry.example.com \"$@\"";
+
+const PROOF_EXAMPLE: &str = "Example:
+  curl -H \"$(bearerd token --header)\" -H \"$(bearerd proof GET https://api.example.com/me --header)\" \\
+    https://api.example.com/me";
 
 const NOTES: &str = "ACCOUNT may be left out when there is only one, or one named \"default\".
 

@@ -12,6 +12,7 @@ mod doctor;
 mod failure;
 mod follow;
 mod login;
+mod proof;
 mod screen;
 mod status;
 mod table;
@@ -25,7 +26,7 @@ use hyper::Method;
 
 pub use self::{
     adapters::{docker::DockerCredential, exec::Exec, git::GitCredential, kubectl::KubectlCredential},
-    arguments::{Arguments, Command, Common, Doctor, Login, Run, Status, Token, Wait},
+    arguments::{Arguments, Command, Common, Doctor, Login, Proof, Run, Status, Token, Wait},
     failure::{Exit, Failure},
 };
 use self::{client::Client, screen::Screen};
@@ -54,6 +55,7 @@ fn dispatch(common: &Common, command: Command, screen: &Screen) -> Result<Exit, 
             // Both are dealt with before there is a client.
             Command::Run(_) | Command::Check { .. } => Ok(Exit::Success),
             Command::Token(token) => token::run(&client, token, screen).await,
+            Command::Proof(proof) => proof::run(&client, proof, screen).await,
             Command::Status(status) => status::run(&client, status, screen).await,
             Command::Login(login) => login::run(&client, login, screen).await,
             Command::Logout { account } => verbs::logout(&client, account, screen).await,

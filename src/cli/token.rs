@@ -18,8 +18,9 @@ pub async fn run(client: &Client, arguments: Token, screen: &Screen) -> Result<E
         screen.json(&answer.text())?;
         return Ok(Exit::Success);
     }
-    let Issued { access_token, .. } = Issued::read(&answer)?;
-    screen.answer(&if arguments.header { format!("Authorization: Bearer {access_token}") } else { access_token })?;
+    let issued = Issued::read(&answer)?;
+    let (scheme, token) = (issued.scheme(), issued.access_token);
+    screen.answer(&if arguments.header { format!("Authorization: {scheme} {token}") } else { token })?;
     Ok(Exit::Success)
 }
 

@@ -36,6 +36,7 @@ pub(super) fn understand(
         scopes: reader.scopes(fragment.scopes),
         audience: fragment.audience,
         resource: reader.resources(fragment.resource),
+        dpop: fragment.dpop.unwrap_or(profile.dpop),
         extra: ExtraParameters {
             device: reader.extra(fragment.extra_parameters.device),
             token: reader.extra(fragment.extra_parameters.token),

@@ -47,6 +47,7 @@ pub(super) struct Account {
     pub scopes: Vec<Spanned<String>>,
     pub audience: Vec<String>,
     pub resource: Vec<Spanned<String>>,
+    pub dpop: Option<bool>,
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,

@@ -24,6 +24,8 @@ pub struct Client {
     pub audience: Vec<String>,
     /// `resource` (RFC 8707).
     pub resource: Vec<String>,
+    /// Whether tokens are to be bound to a key (RFC 9449).
+    pub dpop: bool,
     /// Further parameters, by request.
     pub extra: ExtraParameters,
     /// The endpoints that need no discovery.
@@ -132,7 +134,7 @@ impl Client {
     pub fn revocation(&self, endpoint: &Endpoint, token: &Secret, token_type: TokenType) -> Request {
         let mut form = revocation_form(token, token_type);
         let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
-        Request { endpoint: endpoint.clone(), form: Some(form), authorization }
+        Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None }
     }
 
     fn request(&self, endpoint: &Endpoint, mut form: Form, extra: &BTreeMap<String, String>) -> Request {
@@ -140,7 +142,7 @@ impl Client {
             form.set(name, value);
         }
         let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
-        Request { endpoint: endpoint.clone(), form: Some(form), authorization }
+        Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None }
     }
 }
 
@@ -153,7 +155,7 @@ pub fn foreign_revocation(
 ) -> Request {
     let mut form = revocation_form(token, token_type);
     form.set("client_id", client_id.unwrap_or_default());
-    Request { endpoint: endpoint.clone(), form: Some(form), authorization: None }
+    Request { endpoint: endpoint.clone(), form: Some(form), authorization: None, proof: None }
 }
 
 fn refresh_form(refresh_token: &Secret, resource: &[String]) -> Form {
@@ -191,6 +193,7 @@ mod tests {
             scopes: vec![],
             audience: vec![],
             resource: vec![],
+            dpop: false,
             extra: ExtraParameters::default(),
             endpoints: Endpoints::default(),
             profile: Profile::generic(),

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<DeviceAuthorization, Failure> {
-        let response = Response { status: 200, retry_after: None, body: body.as_bytes().to_vec() };
+        let response = Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() };
         DeviceAuthorization::read(&response, &Profile::generic())
     }
 

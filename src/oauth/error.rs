@@ -63,7 +63,10 @@ pub struct Refusal {
 
 /// The error codes that somebody here acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2 and OpenID Connect")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9449 and OpenID Connect"
+)]
 pub enum ErrorCode {
     AuthorizationPending,
     SlowDown,
@@ -76,6 +79,8 @@ pub enum ErrorCode {
     UnsupportedGrantType,
     InvalidScope,
     InvalidTarget,
+    UseDpopNonce,
+    InvalidDpopProof,
     ServerError,
     TemporarilyUnavailable,
     InteractionRequired,
@@ -106,7 +111,7 @@ impl Failure {
     /// Reads what came back as members, or says why it is a failure. The body counts before the status, because
     /// servers disagree about statuses: pending comes as 200, 400, 403 and 428.
     pub fn check(response: &Response, aliases: &BTreeMap<String, String>) -> Result<Members, Self> {
-        let Response { status, retry_after, ref body } = *response;
+        let Response { status, retry_after, ref body, .. } = *response;
         let members = Members::read(body);
         let busy = matches!(status, 408 | 425 | 429 | 500..=599);
         if let Some(error) = members.as_ref().and_then(|members| error_word(members, aliases, status)) {
@@ -234,7 +239,7 @@ const REMOVED: &str = "(removed)";
 /// Fewer characters of a secret at the end of a text are chance, or of no use.
 const SHORTEST_CUT: usize = 8;
 
-static KNOWN: [(&str, ErrorCode); 14] = [
+static KNOWN: [(&str, ErrorCode); 16] = [
     ("authorization_pending", ErrorCode::AuthorizationPending),
     ("slow_down", ErrorCode::SlowDown),
     ("access_denied", ErrorCode::AccessDenied),
@@ -246,6 +251,8 @@ static KNOWN: [(&str, ErrorCode); 14] = [
     ("unsupported_grant_type", ErrorCode::UnsupportedGrantType),
     ("invalid_scope", ErrorCode::InvalidScope),
     ("invalid_target", ErrorCode::InvalidTarget),
+    ("use_dpop_nonce", ErrorCode::UseDpopNonce),
+    ("invalid_dpop_proof", ErrorCode::InvalidDpopProof),
     ("server_error", ErrorCode::ServerError),
     ("temporarily_unavailable", ErrorCode::TemporarilyUnavailable),
     ("interaction_required", ErrorCode::InteractionRequired),
@@ -257,7 +264,7 @@ mod tests {
 
     fn check(status: u16, body: &str) -> Result<Members, Failure> {
         let aliases = crate::oauth::profile::Profile::generic().error_aliases;
-        Failure::check(&Response { status, retry_after: None, body: body.as_bytes().to_vec() }, &aliases)
+        Failure::check(&Response { status, body: body.as_bytes().to_vec(), ..Response::default() }, &aliases)
     }
 
     fn refused(status: u16, body: &str) -> ErrorCode {

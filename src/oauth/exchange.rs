@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use url::{Host, Url};
 
+use super::dpop::ProofKey;
 use crate::secret::Secret;
 
 /// An address we may send a secret to: `https`, or `http` on a loopback host; no fragment (RFC 6749 §3.2), no user name.
@@ -48,6 +49,11 @@ impl Endpoint {
         self.0.origin() == other.0.origin()
     }
 
+    /// The scheme, host and port as text: `https://login.example.com`.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// The address as a URL.
     pub fn url(&self) -> &Url {
         &self.0
@@ -80,10 +86,21 @@ pub struct Request {
     pub form: Option<Form>,
     /// The value of the `Authorization` header.
     pub authorization: Option<Secret>,
+    /// The key that the request has to prove possession of, by a proof made when it is sent.
+    pub proof: Option<Proof>,
+}
+
+/// What a proof of possession that goes with a request is made of (RFC 9449 §4).
+#[derive(Clone)]
+pub struct Proof {
+    /// The key.
+    pub key: ProofKey,
+    /// The nonce that the server gave out last (RFC 9449 §8).
+    pub nonce: Option<String>,
 }
 
 /// What came back, whatever its status. The body is at most [`MAX_BODY`] bytes long.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
@@ -91,6 +108,8 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
+    /// `DPoP-Nonce`: what the next proof for this server has to carry (RFC 9449 §8).
+    pub dpop_nonce: Option<String>,
 }
 
 /// No usable response came back.

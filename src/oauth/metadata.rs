@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn read_text(issuer: &str, body: &str) -> Result<Endpoints, Unusable> {
-        read(&Response { status: 200, retry_after: None, body: body.as_bytes().to_vec() }, issuer)
+        read(&Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() }, issuer)
     }
 
     #[test]

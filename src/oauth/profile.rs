@@ -23,6 +23,8 @@ pub struct Profile {
     pub refresh_invalid_request: Doubt,
     /// What HTTP 404 means when a refresh is answered so: Rauthy knows no other word for a grant that has ended.
     pub refresh_404: Doubt,
+    /// Whether tokens are bound to a key (RFC 9449) unless the account says otherwise.
+    pub dpop: bool,
     /// How long a refresh token may lie unused before the server ends it, as `"360h"` or in seconds.
     #[serde(deserialize_with = "span")]
     pub idle_limit: Option<Duration>,

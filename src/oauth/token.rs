@@ -13,8 +13,10 @@ use crate::secret::Secret;
 /// A successful answer of the token endpoint.
 #[derive(Clone)]
 pub struct TokenResponse {
-    /// The access token, to be used as `Authorization: Bearer`.
+    /// The access token.
     pub access_token: Secret,
+    /// It is bound to the key of the request's proof (RFC 9449 §5), and no bearer token.
+    pub key_bound: bool,
     /// How long it lives, counted from the request: what the server or the token itself says, whichever is less. Absent
     /// means unknown, zero means it is over already.
     pub expires_in: Option<Duration>,
@@ -27,8 +29,8 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// Reads the answer of the token endpoint.
-    pub fn read(response: &Response, profile: &Profile) -> Result<Self, Failure> {
+    /// Reads the answer of the token endpoint to a request that was `proven` to come from the owner of a key, or was not.
+    pub fn read(response: &Response, profile: &Profile, proven: bool) -> Result<Self, Failure> {
         let members = Failure::check(response, &profile.error_aliases)?;
         let garbled = |found| Failure::Garbled { status: response.status, found: Found::Unusable(found) };
         let access_token = members.text("access_token").ok_or(garbled("a reply without access_token"))?;
@@ -36,9 +38,13 @@ impl TokenResponse {
             return Err(garbled("an access token that no header can carry"));
         }
         // Case does not count (RFC 6749 §5.1), and several servers leave the type out.
-        if !members.text("token_type").unwrap_or("bearer").eq_ignore_ascii_case("bearer") {
-            return Err(garbled("a token that is not a bearer token"));
-        }
+        let token_type = members.text("token_type").unwrap_or("bearer").to_ascii_lowercase();
+        let key_bound = match (token_type.as_str(), proven) {
+            ("bearer", _) => false,
+            ("dpop", true) => true,
+            ("dpop", false) => return Err(garbled("a token that is bound to a key which nobody here has")),
+            _ => return Err(garbled("a token of a type that nobody here can use")),
+        };
         let access_token = Secret::new(access_token);
         Ok(Self {
             // Kinde's documents show refreshes that are answered without a lifetime.
@@ -47,6 +53,7 @@ impl TokenResponse {
                 .flatten()
                 .min(),
             access_token,
+            key_bound,
             refresh_token: members.text("refresh_token").map(Secret::new),
             scope: members.words("scope"),
             id_token: members.text("id_token").map(Secret::new),
@@ -66,8 +73,12 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<TokenResponse, Failure> {
-        let response = Response { status: 200, retry_after: None, body: body.as_bytes().to_vec() };
-        TokenResponse::read(&response, &Profile::generic())
+        read_proven(body, false)
+    }
+
+    fn read_proven(body: &str, proven: bool) -> Result<TokenResponse, Failure> {
+        let response = Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() };
+        TokenResponse::read(&response, &Profile::generic(), proven)
     }
 
     #[test]
@@ -102,6 +113,16 @@ mod tests {
         ] {
             assert!(matches!(read(body), Err(Failure::Garbled { .. })), "{body}");
         }
+    }
+
+    #[test]
+    fn a_key_bound_token_is_taken_by_the_owner_of_the_key_alone() {
+        let bound = r#"{"access_token":"t","token_type":"dpop"}"#;
+        assert!(read_proven(bound, true).is_ok_and(|token| token.key_bound));
+        assert!(read(bound).is_err());
+        let bearer = read_proven(r#"{"access_token":"t","token_type":"Bearer"}"#, true);
+        assert!(bearer.is_ok_and(|token| !token.key_bound), "a server that does not bind says so");
+        assert!(read_proven(r#"{"access_token":"t","token_type":"mac"}"#, true).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod machine;
 pub mod memory;
 pub mod peer;
+pub mod proof;
 pub mod provider;
 pub mod socket;
 pub mod store;

@@ -13,11 +13,12 @@ use std::{
 use httpdate::parse_http_date;
 use reqwest::{Certificate, header, redirect, retry};
 
-use super::clock;
+use super::{clock, proof};
 use crate::{
     oauth::{
+        dpop::Statement,
         error::harmless,
-        exchange::{Endpoint, MAX_BODY, Request, Response, Stage, Unreachable},
+        exchange::{Endpoint, MAX_BODY, Proof, Request, Response, Stage, Unreachable},
     },
     time::UnixTime,
 };
@@ -72,10 +73,18 @@ impl Provider {
         if let Some(authorization) = &request.authorization {
             builder = builder.header(header::AUTHORIZATION, authorization.expose());
         }
+        if let Some(Proof { key, nonce }) = &request.proof {
+            let (method, uri) = ("POST", request.endpoint.url());
+            let proof = proof::make(key, &Statement { method, uri, nonce: nonce.as_deref(), token_hash: None });
+            builder = builder.header(DPOP, proof.ok_or_else(|| Unreachable::unsent("no proof can be signed"))?);
+        }
         let response = builder.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
-        Ok(Response { status, retry_after, body: read_body(response).await? })
+        let headers = response.headers();
+        proof::learn_time(text(headers, "date"));
+        let retry_after = retry_after(headers);
+        let dpop_nonce = text(headers, "dpop-nonce").map(str::to_owned);
+        Ok(Response { status, retry_after, body: read_body(response).await?, dpop_nonce })
     }
 }
 
@@ -151,14 +160,17 @@ fn cause(error: &dyn Error) -> String {
     }
 }
 
+fn text<'a>(headers: &'a header::HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
 /// How long the server asks us to stay away, in the ways that servers say it: `Retry-After` as seconds or as a date,
 /// `RateLimit-Reset` in seconds (Kinde), `x-retry-not-before` as Unix time (Rauthy).
 fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let seconds = |name| text(name)?.parse().ok().map(Duration::from_secs);
+    let seconds = |name| text(headers, name)?.parse().ok().map(Duration::from_secs);
     let until = |moment: Duration| moment.saturating_sub(clock::since_1970());
     let date = || {
-        let date = parse_http_date(text("retry-after")?).ok()?;
+        let date = parse_http_date(text(headers, "retry-after")?).ok()?;
         date.duration_since(SystemTime::UNIX_EPOCH).ok().map(until)
     };
     seconds("retry-after")
@@ -167,6 +179,7 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
         .or_else(|| seconds("x-retry-not-before").map(until))
 }
 
+const DPOP: &str = "dpop";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 

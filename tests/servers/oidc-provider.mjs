@@ -1,5 +1,5 @@
 // A real authorization server for the tests: node oidc-provider.mjs --help
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -14,6 +14,7 @@ const usage = `usage: oidc-provider.mjs [options]
   --device-ttl S    life of device codes, seconds (600)
   --refresh-ttl S   life of refresh tokens, seconds (1209600)
   --interval S      polling interval in the device answer, which has none by itself
+  --dpop-nonces     every proof of possession has to carry a nonce of the server's
   --forget-expired  an expired code or token is unknown (invalid_grant, not expired_token)
 Stops on SIGTERM and when its standard input closes.`;
 
@@ -29,6 +30,7 @@ try {
       'device-ttl': { type: 'string', default: '600' },
       'refresh-ttl': { type: 'string', default: '1209600' },
       interval: { type: 'string' },
+      'dpop-nonces': { type: 'boolean', default: false },
       'forget-expired': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -79,12 +81,14 @@ const configuration = {
     client('appliance', 'none'),
     client('appliance-basic', 'client_secret_basic'),
     client('appliance-post', 'client_secret_post'),
+    { ...client('appliance-dpop', 'none'), dpop_bound_access_tokens: true },
   ],
   clockTolerance: 0,
   cookies: { keys: ['only for tests'] },
   features: {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options['dpop-nonces'] },
     introspection: { enabled: true },
     revocation: { enabled: true },
   },
@@ -130,6 +134,7 @@ function report(provider) {
     ...caller(ctx),
     grant_type: ctx.oidc.params.grant_type,
     scope: ctx.body.scope,
+    token_type: ctx.body.token_type,
     expires_in: ctx.body.expires_in,
     grant_id: ctx.oidc.entities.Grant?.jti,
     access_token_sha256: digest(ctx.body.access_token),

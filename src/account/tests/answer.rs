@@ -31,6 +31,7 @@ fn snapshot(state: State, left: Option<Duration>) -> Snapshot {
             lifetime: Some(hours(1)),
             scope: String::new(),
             id_token: None,
+            key: None,
         })
     });
     Snapshot {
@@ -142,7 +143,7 @@ fn a_token_without_a_known_end_is_valid_and_satisfies_everybody() {
     let mut endless = snapshot(State::Active, None);
     let secret = Secret::new("at");
     let fingerprint = secret.fingerprint();
-    let (scope, id_token) = (String::new(), None);
-    endless.token = Some(Arc::new(Token { secret, fingerprint, expires: None, lifetime: None, scope, id_token }));
+    let (scope, id_token, key) = (String::new(), None, None);
+    endless.token = Some(Arc::new(Token { secret, fingerprint, expires: None, lifetime: None, scope, id_token, key }));
     assert_eq!(word(&endless, &need(hours(1000))), "token");
 }

@@ -11,6 +11,7 @@ mod identity;
 mod login;
 mod logout;
 mod outcomes;
+mod proofs;
 mod random;
 mod refresh;
 mod replies;
@@ -29,7 +30,7 @@ use std::{
 };
 
 use super::{
-    Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Snapshot, State, grant::Grant, record::Clocks,
+    Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Seed, Snapshot, State, grant::Grant, record::Clocks,
 };
 use crate::{
     oauth::{
@@ -83,6 +84,8 @@ struct Sent {
     what: What,
     address: String,
     form: BTreeMap<String, String>,
+    /// The thumbprint of the key that it has to prove possession of, and the nonce that goes into the proof.
+    proof: Option<(String, Option<String>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +248,8 @@ impl Sent {
             (_, None) if form.contains_key("token") => What::Revocation,
             (_, None) => What::DeviceAuthorization,
         };
-        Self { at, what, address, form }
+        let proof = request.proof.as_ref().map(|proof| (proof.key.thumbprint(), proof.nonce.clone()));
+        Self { at, what, address, form, proof }
     }
 
     fn field(&self, name: &str) -> &str {
@@ -264,6 +268,7 @@ fn start(
 ) -> Account {
     let text = durable.map(|record| serde_json::to_string(record).expect("a record"));
     let record = text.map(|text| serde_json::from_str(&text).expect("the same record"));
+    let seed = Seed::new(std::array::from_fn(|at| seed.to_le_bytes()[at % 8]));
     Account::new(client.clone(), schedule, record, Some(format!("boot-{boot}")), seed, now)
 }
 
@@ -277,6 +282,7 @@ fn client() -> Client {
         scopes: vec!["openid".into()],
         audience: vec![],
         resource: vec![],
+        dpop: false,
         extra: ExtraParameters::default(),
         endpoints: Endpoints {
             device_authorization: endpoint("device"),

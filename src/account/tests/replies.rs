@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::oauth::exchange::{Response, Stage, Unreachable};
 
 pub fn answer(status: u16, body: &Value) -> Result<Response, Unreachable> {
-    Ok(Response { status, retry_after: None, body: body.to_string().into_bytes() })
+    Ok(Response { status, body: body.to_string().into_bytes(), ..Response::default() })
 }
 
 /// A device code.
@@ -50,12 +50,13 @@ pub fn error(word: &str) -> Result<Response, Unreachable> {
 
 /// A page of HTML, as a proxy or a captive portal sends.
 pub fn page(status: u16) -> Result<Response, Unreachable> {
-    Ok(Response { status, retry_after: None, body: b"<!doctype html><title>Sign in to the Wi-Fi</title>".to_vec() })
+    let body = b"<!doctype html><title>Sign in to the Wi-Fi</title>".to_vec();
+    Ok(Response { status, body, ..Response::default() })
 }
 
 /// A status without a body that says anything.
 pub fn busy(status: u16, retry_after: Option<u64>) -> Result<Response, Unreachable> {
-    Ok(Response { status, retry_after: retry_after.map(Duration::from_secs), body: Vec::new() })
+    Ok(Response { status, retry_after: retry_after.map(Duration::from_secs), ..Response::default() })
 }
 
 /// The request went out and no reply came.

@@ -76,7 +76,7 @@ fn f1_unsent_is_retried_and_no_lost_reply() {
 
 #[test]
 fn f2_sent_without_an_answer_is_retried_at_once() {
-    let cut_short = Ok(Response { status: 200, retry_after: None, body: br#"{"access_token":"at-"#.to_vec() });
+    let cut_short = Ok(Response { status: 200, body: br#"{"access_token":"at-"#.to_vec(), ..Response::default() });
     for reply in [lost(), cut_short, answer(200, &json!(["no object"])), busy(200, None)] {
         let mut world = refreshing();
         world.reply(reply);

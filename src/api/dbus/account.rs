@@ -49,6 +49,23 @@ impl AccountObject {
         self.door.token(&caller, &self.name, &options).await
     }
 
+    #[zbus(out_args("proof", "details"))]
+    async fn sign_proof(
+        &self,
+        htm: &str,
+        htu: &str,
+        options: BTreeMap<String, OwnedVariant>,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(String, HashMap<&'static str, Variant<'static>>), Refusal> {
+        let caller = self.door.caller(connection, &header).await?;
+        let request = options::proof_request(htm, htu, &options)?;
+        let proof = self.door.broker.prove(&caller, Some(self.name.as_str()), request);
+        let answer = self.door.answer(&self.name, proof).await?;
+        let details = facts::proof(&answer);
+        Ok((answer.proof, details))
+    }
+
     #[zbus(out_args("prompt"))]
     async fn login(
         &self,

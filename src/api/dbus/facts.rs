@@ -7,7 +7,7 @@ use zbus::{OwnedVariant, Variant};
 use crate::{
     account::{AccountName, Prompt, Reason},
     api::problem,
-    broker::{Sight, TokenAnswer},
+    broker::{ProofAnswer, Sight, TokenAnswer},
     time::Now,
 };
 
@@ -62,7 +62,7 @@ pub fn prompt(account: &AccountName, prompt: &Prompt, now: Now) -> HashMap<&'sta
 /// What `GetToken` says besides the token.
 pub fn details(answer: &TokenAnswer) -> HashMap<&'static str, Variant<'static>> {
     let mut dict = HashMap::from([
-        ("token_type", Variant::from("Bearer")),
+        ("token_type", Variant::from(answer.token.token_type())),
         ("scope", answer.token.scope.clone().into()),
         ("account", answer.account.to_string().into()),
     ]);
@@ -70,6 +70,11 @@ pub fn details(answer: &TokenAnswer) -> HashMap<&'static str, Variant<'static>> 
         dict.insert("expires_at", end.into());
     }
     dict
+}
+
+/// What `SignProof` says besides the proof.
+pub fn proof(answer: &ProofAnswer) -> HashMap<&'static str, Variant<'static>> {
+    HashMap::from([("ath", Variant::from(answer.token_hash.clone())), ("account", answer.account.to_string().into())])
 }
 
 /// The properties of which a change is broadcast, with their values.

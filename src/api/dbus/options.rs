@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use zbus::{OwnedVariant, Variant};
 
 use crate::{
-    broker::{Error, TokenRequest},
+    broker::{Error, ProofRequest, TokenRequest},
     secret::Fingerprint,
 };
 
@@ -28,6 +28,26 @@ pub fn token_request(options: &BTreeMap<String, OwnedVariant>) -> Result<TokenRe
         }
     }
     Ok(request)
+}
+
+/// Reads the arguments and options of `SignProof`.
+pub fn proof_request(htm: &str, htu: &str, options: &BTreeMap<String, OwnedVariant>) -> Result<ProofRequest, Error> {
+    let (mut nonce, mut ath, mut token) = (None, None, TokenRequest::default());
+    for (key, value) in options {
+        match key.as_str() {
+            "nonce" => nonce = Some(text(key, value)?),
+            "ath" => ath = Some(text(key, value)?),
+            "wait" => token.wait = Some(wait(key, value)?),
+            "scope" => token.scope = Some(text(key, value)?),
+            "audience" => token.audience = Some(text(key, value)?),
+            "resource" => token.resource = Some(text(key, value)?),
+            _ => {
+                let known = "SignProof knows nonce, ath, scope, audience, resource and wait";
+                return Err(invalid(key, format!("there is no such option; {known}")));
+            }
+        }
+    }
+    ProofRequest::new(htm, htu, nonce, ath, token)
 }
 
 /// Reads the options of `Login`: whether whoever signs in takes over from who did before.

@@ -16,7 +16,7 @@ use super::request::Kind;
 use crate::{
     account::{AccountName, Prompt},
     api::problem,
-    broker::{Error, Finding, Sight, TokenAnswer},
+    broker::{Error, Finding, ProofAnswer, Sight, TokenAnswer},
     platform::clock,
     qr,
 };
@@ -47,7 +47,7 @@ pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
     }
     let json = serde_json::to_string(&TokenBody {
         access_token: token.secret.expose(),
-        token_type: "Bearer",
+        token_type: token.token_type(),
         expires_in: answer.expires_in,
         scope: &token.scope,
         expires_at: answer.expires_at,
@@ -55,6 +55,15 @@ pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
         id_token: token.id_token.as_ref().map(crate::secret::Secret::expose),
     });
     secret(body(StatusCode::OK, kind.media_type(), json.unwrap_or_default()))
+}
+
+/// A proof of possession, with the hash of the token that it goes with.
+pub fn proof(answer: &ProofAnswer, kind: Kind) -> Answer {
+    if kind == Kind::Text {
+        return secret(body(StatusCode::OK, kind.media_type(), answer.proof.clone()));
+    }
+    let members = json!({ "proof": answer.proof, "ath": answer.token_hash, "account": answer.account.as_str() });
+    secret(json_body(StatusCode::OK, &members))
 }
 
 /// One account with its revision as `ETag`.

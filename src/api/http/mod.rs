@@ -10,6 +10,7 @@
 //! | `POST /v1/accounts/{name}/logout` | revoke and forget |
 //! | `POST /v1/accounts/{name}/refresh` | refresh now |
 //! | `POST /v1/accounts/{name}/probe` | look whether the account has all that it needs, as `bearerd doctor` shows it |
+//! | `POST /v1/accounts/{name}/dpop` | a proof for one request with a token that is bound to a key |
 //! | `POST /v1/reload` | read the configuration again |
 //! | `GET /v1/health` | 200 while serving |
 

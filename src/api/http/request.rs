@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::header::{ACCEPT, HeaderMap, IF_NONE_MATCH};
 
 use crate::{
-    broker::{Error, TokenRequest},
+    broker::{Error, ProofRequest, TokenRequest},
     secret::Fingerprint,
 };
 
@@ -26,27 +26,48 @@ pub enum Kind {
 pub fn token_request(query: &str) -> Result<TokenRequest, Error> {
     let mut request = TokenRequest::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let invalid = |why: &str| Error::InvalidOption { parameter: name.to_string(), why: why.to_owned() };
-        let seconds = || value.parse().map(Duration::from_secs).map_err(|_| invalid("this is not a number of seconds"));
-        let text = || Some(value.to_string()).filter(|text| !text.is_empty());
-        match &*name {
-            "min_validity" => request.min_validity = Some(seconds()?),
-            "wait" => request.wait = Some(seconds()?).filter(|wait| *wait <= LONGEST_WAIT),
-            "rejected" => request.rejected = Fingerprint::from_hex(&value),
-            "scope" => request.scope = text(),
-            "audience" => request.audience = text(),
-            "resource" => request.resource = text(),
-            _ => return Err(unknown(&name)),
-        }
-        match &*name {
-            "wait" if request.wait.is_none() => return Err(invalid("300 seconds is the longest")),
-            "rejected" if request.rejected.is_none() => {
-                return Err(invalid("write the SHA-256 of the refused token in 64 hexadecimal digits"));
-            }
-            _ => {}
-        }
+        token_parameter(&mut request, &name, &value)?;
     }
     Ok(request)
+}
+
+/// Reads the query of a request for a proof: what the proof states, and which token it is for.
+pub fn proof_request(query: &str) -> Result<ProofRequest, Error> {
+    let (mut htm, mut htu, mut nonce, mut ath) = (None, None, None, None);
+    let mut token = TokenRequest::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "htm" => htm = Some(value.into_owned()),
+            "htu" => htu = Some(value.into_owned()),
+            "nonce" => nonce = Some(value.into_owned()),
+            "ath" => ath = Some(value.into_owned()),
+            "wait" | "scope" | "audience" | "resource" => token_parameter(&mut token, &name, &value)?,
+            _ => return Err(unknown(&name)),
+        }
+    }
+    ProofRequest::new(&htm.unwrap_or_default(), &htu.unwrap_or_default(), nonce, ath, token)
+}
+
+fn token_parameter(request: &mut TokenRequest, name: &str, value: &str) -> Result<(), Error> {
+    let invalid = |why: &str| Error::InvalidOption { parameter: name.to_owned(), why: why.to_owned() };
+    let seconds = || value.parse().map(Duration::from_secs).map_err(|_| invalid("this is not a number of seconds"));
+    let text = || Some(value.to_owned()).filter(|text| !text.is_empty());
+    match name {
+        "min_validity" => request.min_validity = Some(seconds()?),
+        "wait" => request.wait = Some(seconds()?).filter(|wait| *wait <= LONGEST_WAIT),
+        "rejected" => request.rejected = Fingerprint::from_hex(value),
+        "scope" => request.scope = text(),
+        "audience" => request.audience = text(),
+        "resource" => request.resource = text(),
+        _ => return Err(unknown(name)),
+    }
+    match name {
+        "wait" if request.wait.is_none() => Err(invalid("300 seconds is the longest")),
+        "rejected" if request.rejected.is_none() => {
+            Err(invalid("write the SHA-256 of the refused token in 64 hexadecimal digits"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads the query of a login: whether whoever signs in takes over from who did before.

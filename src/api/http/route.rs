@@ -28,6 +28,7 @@ enum Route<'a> {
     Logout(&'a str),
     Refresh(&'a str),
     Probe(&'a str),
+    Proof(&'a str),
     Reload,
     Rekey,
     Health,
@@ -60,7 +61,8 @@ async fn obey(
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Answer, Error> {
-    let has_parameters = matches!(route, Route::Token(_)) || matches!(route, Route::Login(_)) && method == Method::POST;
+    let has_parameters = matches!(route, Route::Token(_) | Route::Proof(_))
+        || matches!(route, Route::Login(_)) && method == Method::POST;
     if !has_parameters {
         request::no_parameters(query)?;
     }
@@ -86,6 +88,11 @@ async fn obey(
         (Route::Logout(name), _) => {
             broker.logout(caller, Some(name)).await?;
             answer::empty(StatusCode::NO_CONTENT)
+        }
+        (Route::Proof(name), _) => {
+            let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
+            let asked = request::proof_request(query)?;
+            answer::proof(&broker.prove(caller, Some(name), asked).await?, kind)
         }
         (Route::Refresh(name), _) => answer::account(&broker.refresh(caller, Some(name)).await?),
         (Route::Probe(name), _) => {
@@ -167,6 +174,7 @@ impl<'a> Route<'a> {
             ["accounts", name, "logout"] => Some(Self::Logout(name)),
             ["accounts", name, "refresh"] => Some(Self::Refresh(name)),
             ["accounts", name, "probe"] => Some(Self::Probe(name)),
+            ["accounts", name, "dpop"] => Some(Self::Proof(name)),
             _ => None,
         }
     }
@@ -176,7 +184,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Token(_) | Self::Accounts | Self::Account(_) | Self::Health => "GET, HEAD",
             Self::Login(_) => "GET, HEAD, POST, DELETE",
-            Self::Logout(_) | Self::Refresh(_) | Self::Probe(_) | Self::Reload | Self::Rekey => "POST",
+            Self::Logout(_) | Self::Refresh(_) | Self::Probe(_) | Self::Proof(_) | Self::Reload | Self::Rekey => "POST",
         }
     }
 }

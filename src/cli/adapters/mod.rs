@@ -24,6 +24,9 @@ use crate::{account::AccountName, secret::Fingerprint};
 pub(super) struct Issued {
     /// The token; it has no character that a header, an environment or a line of text could not carry.
     pub access_token: String,
+    /// Its type, which is the scheme of the header that carries it.
+    #[serde(default)]
+    pub token_type: String,
     /// The moment at which it ends in Unix seconds, where the server said.
     #[serde(default)]
     pub expires_at: Option<u64>,
@@ -41,6 +44,11 @@ impl Issued {
         }
         Ok(issued)
     }
+
+    /// The scheme of the `Authorization` header: one of the two that there are.
+    pub fn scheme(&self) -> &'static str {
+        if self.token_type.eq_ignore_ascii_case("DPoP") { "DPoP" } else { "Bearer" }
+    }
 }
 
 /// A token of the account, or of the only one. With `rejected`, one that is not that one, if there can be.
@@ -51,7 +59,14 @@ async fn issue(
 ) -> Result<Issued, Failure> {
     let name = meant(client, account.cloned()).await?;
     let query = rejected.map(|rejected| format!("?rejected={}", rejected.to_hex())).unwrap_or_default();
-    Issued::read(&client.ask(GET, &path_of(&name, &format!("/token{query}"))).await?)
+    let issued = Issued::read(&client.ask(GET, &path_of(&name, &format!("/token{query}"))).await?)?;
+    match issued.scheme() {
+        "Bearer" => Ok(issued),
+        _ => Err(Failure::other(format!(
+            "the token of {name} is bound to a key (DPoP), and the program that asks can send bearer tokens alone; sign in \
+             without dpop for it"
+        ))),
+    }
 }
 
 /// A server's name and port as people and programs write it: without the scheme, the path and the case.

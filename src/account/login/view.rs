@@ -1,0 +1,64 @@
+//! What a login shows of itself.
+
+use std::sync::Arc;
+
+use super::{Login, Step};
+use crate::{
+    account::snapshot::{Prompt, Trouble},
+    oauth::{client::Server, dpop::ProofKey},
+    secret::Secret,
+    time::Instant,
+};
+
+impl Login {
+    /// Whether whoever signs in takes over.
+    pub fn may_replace(&self) -> bool {
+        self.replace
+    }
+
+    pub fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Idle)
+    }
+
+    /// Whether it has begun and its code is not out yet.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.step, Step::Discovering(_) | Step::Requesting(_))
+    }
+
+    pub fn prompt(&self) -> Option<&Arc<Prompt>> {
+        match &self.step {
+            Step::Waiting(waiting) => Some(waiting.prompt()),
+            _ => None,
+        }
+    }
+
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    /// The server that this login may still bring a token from.
+    pub fn server(&self) -> Option<&Server> {
+        match &self.step {
+            Step::Waiting(waiting) => Some(waiting.server()),
+            _ => None,
+        }
+    }
+
+    /// Before this no login begins by itself.
+    pub fn gate(&self) -> Instant {
+        self.gate
+    }
+
+    /// What the request in flight carries, to be kept out of every text.
+    pub fn sent_secrets(&self) -> Vec<&Secret> {
+        match &self.step {
+            Step::Waiting(waiting) => vec![waiting.device_code()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What its requests have to prove possession of.
+    pub fn key(&self) -> Option<&ProofKey> {
+        self.key.as_ref()
+    }
+}

@@ -1,0 +1,44 @@
+//! What a proof of possession needs of the machine: randomness, and a time that its reader agrees with (RFC 9449 §4.3).
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::SystemTime,
+};
+
+use aws_lc_rs::rand;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use httpdate::parse_http_date;
+
+use super::clock;
+use crate::oauth::dpop::{ProofKey, Statement};
+
+/// A proof, made now; `None` where the machine gives no randomness.
+pub fn make(key: &ProofKey, statement: &Statement<'_>) -> Option<String> {
+    let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>()?);
+    key.prove(statement, servers_time(), &id)
+}
+
+/// Bytes that nobody can guess; `None` where the machine gives none.
+pub fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Takes note of the `Date` header of an answer from a server whose certificate was good.
+pub fn learn_time(date: Option<&str>) {
+    let date = date.and_then(|date| parse_http_date(date).ok());
+    let Some(theirs) = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok()) else { return };
+    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    AHEAD.store(signed(theirs.as_secs()).saturating_sub(signed(clock::since_1970().as_secs())), Ordering::Relaxed);
+}
+
+/// Seconds since 1970: by our clock where it can be believed, else as the last server had them. Proofs that are from
+/// another time are refused.
+fn servers_time() -> u64 {
+    let ahead = if clock::is_synchronised() { 0 } else { AHEAD.load(Ordering::Relaxed) };
+    clock::since_1970().as_secs().saturating_add_signed(ahead)
+}
+
+/// By how many seconds the last server's clock was ahead of ours.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
