@@ -37,6 +37,7 @@ pub(super) fn understand(
         audience: fragment.audience,
         resource: reader.resources(fragment.resource),
         dpop: fragment.dpop.unwrap_or(profile.dpop),
+        narrow: fragment.narrow,
         extra: ExtraParameters {
             device: reader.extra(fragment.extra_parameters.device),
             token: reader.extra(fragment.extra_parameters.token),

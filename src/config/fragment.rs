@@ -48,6 +48,7 @@ pub(super) struct Account {
     pub audience: Vec<String>,
     pub resource: Vec<Spanned<String>>,
     pub dpop: Option<bool>,
+    pub narrow: Option<crate::oauth::narrow::Narrow>,
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,

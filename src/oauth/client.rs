@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     client_auth::ClientAuth,
     exchange::{Endpoint, Form, Request},
+    narrow::Narrow,
     profile::Profile,
 };
 use crate::secret::Secret;
@@ -26,6 +27,8 @@ pub struct Client {
     pub resource: Vec<String>,
     /// Whether tokens are to be bound to a key (RFC 9449).
     pub dpop: bool,
+    /// The way to tokens for other targets, where the server's usual one is not meant.
+    pub narrow: Option<Narrow>,
     /// Further parameters, by request.
     pub extra: ExtraParameters,
     /// The endpoints that need no discovery.
@@ -137,7 +140,7 @@ impl Client {
         Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None }
     }
 
-    fn request(&self, endpoint: &Endpoint, mut form: Form, extra: &BTreeMap<String, String>) -> Request {
+    pub(super) fn request(&self, endpoint: &Endpoint, mut form: Form, extra: &BTreeMap<String, String>) -> Request {
         for (name, value) in extra {
             form.set(name, value);
         }
@@ -158,7 +161,7 @@ pub fn foreign_revocation(
     Request { endpoint: endpoint.clone(), form: Some(form), authorization: None, proof: None }
 }
 
-fn refresh_form(refresh_token: &Secret, resource: &[String]) -> Form {
+pub(super) fn refresh_form(refresh_token: &Secret, resource: &[String]) -> Form {
     let mut form = Form::new(Some("refresh_token"));
     form.set("refresh_token", refresh_token.expose());
     form.add_all("resource", resource);
@@ -182,10 +185,10 @@ impl TokenType {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn kinde(client_id: Option<&str>) -> Client {
+    pub fn kinde(client_id: Option<&str>) -> Client {
         Client {
             issuer: Some("https://acme.kinde.com".into()),
             client_id: client_id.map(str::to_owned),
@@ -194,13 +197,14 @@ mod tests {
             audience: vec![],
             resource: vec![],
             dpop: false,
+            narrow: None,
             extra: ExtraParameters::default(),
             endpoints: Endpoints::default(),
             profile: Profile::generic(),
         }
     }
 
-    fn body(request: &Request) -> String {
+    pub fn body(request: &Request) -> String {
         request.form.as_ref().map(|form| form.encode().expose().to_owned()).unwrap_or_default()
     }
 

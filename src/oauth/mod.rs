@@ -14,6 +14,7 @@
 //! | [`jwt`] | the signing of JSON Web Tokens |
 //! | [`members`] | the lenient reader under all of them |
 //! | [`id_token`] | the claims of a JWT (OpenID Connect Core §2), unverified |
+//! | [`target`], [`narrow`] | what a token is for, and the ways to tokens for more than one target (RFC 8707, RFC 8693) |
 //! | [`profile`] | how one provider differs from the standard, as data |
 
 pub mod client;
@@ -26,5 +27,7 @@ pub mod id_token;
 pub mod jwt;
 pub mod members;
 pub mod metadata;
+pub mod narrow;
 pub mod profile;
+pub mod target;
 pub mod token;

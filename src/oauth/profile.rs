@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
+use super::narrow::{Narrow, ScopeOnRefresh};
+
 /// A provider's profile, read from `conf/providers.d/NAME.toml`. Every key has a default that suits a server which
 /// follows the standards.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -23,6 +25,12 @@ pub struct Profile {
     pub refresh_invalid_request: Doubt,
     /// What HTTP 404 means when a refresh is answered so: Rauthy knows no other word for a grant that has ended.
     pub refresh_404: Doubt,
+    /// What a server makes of `scope` in a refresh.
+    pub scope_on_refresh: ScopeOnRefresh,
+    /// Whether a refresh ends the access token that there was.
+    pub refresh_revokes_old_access_token: bool,
+    /// The way to tokens for other targets, where it is none that the two keys above imply.
+    pub narrow: Option<Narrow>,
     /// Whether tokens are bound to a key (RFC 9449) unless the account says otherwise.
     pub dpop: bool,
     /// How long a refresh token may lie unused before the server ends it, as `"360h"` or in seconds.

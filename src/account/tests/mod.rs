@@ -283,6 +283,7 @@ fn client() -> Client {
         audience: vec![],
         resource: vec![],
         dpop: false,
+        narrow: None,
         extra: ExtraParameters::default(),
         endpoints: Endpoints {
             device_authorization: endpoint("device"),
