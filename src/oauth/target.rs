@@ -52,7 +52,7 @@ impl Target {
 
     /// The scope, if it is one of its own.
     pub fn scope(&self) -> Option<String> {
-        self.scope.as_ref().map(|words| join(words))
+        self.scope.as_ref().map(join)
     }
 
     /// The audience, if it is one of its own.
