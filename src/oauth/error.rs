@@ -89,9 +89,11 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Reads a code, after translating a server's own word for it.
+    /// Reads a code, after translating a server's own word for it. A server's own words may be whole sentences, whose
+    /// capitals do not count.
     pub fn read(word: &str, aliases: &BTreeMap<String, String>) -> Self {
-        let word = aliases.get(word).map_or(word, String::as_str);
+        let own = aliases.iter().find(|(own, _)| own.eq_ignore_ascii_case(word));
+        let word = own.map_or(word, |(_, standard)| standard);
         KNOWN
             .iter()
             .find(|(known, _)| *known == word)
@@ -196,13 +198,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The member that carries the error: `error`, or what some servers have instead of it.
+/// The member that carries the error: `error`, or what some servers have instead of it. Where `error` only repeats the
+/// status in words, `message` may say what it is (Twitch).
 fn error_word<'a>(members: &'a Members, aliases: &BTreeMap<String, String>, status: u16) -> Option<&'a str> {
-    members.text("error").or_else(|| {
-        let known = |word: &&str| !matches!(ErrorCode::read(word, aliases), ErrorCode::Other(_));
-        let word = members.first_text(&["message", "error_code"]).filter(known)?;
-        (status >= 400).then_some(word)
-    })
+    let known = |word: &&str| !matches!(ErrorCode::read(word, aliases), ErrorCode::Other(_));
+    let error = members.text("error");
+    let others = ["message", "error_code"].into_iter().filter(|_| status >= 400);
+    error.filter(known).or_else(|| others.filter_map(|name| members.text(name)).find(known)).or(error)
 }
 
 impl fmt::Display for Found {
@@ -300,6 +302,32 @@ mod tests {
         ] {
             assert_eq!(refused(status, body), code, "{body}");
         }
+    }
+
+    #[test]
+    fn a_sentence_of_a_profile_counts_where_error_only_repeats_the_status() {
+        let twitch = [("Invalid refresh token", "invalid_grant"), ("invalid device code", "invalid_grant")];
+        let aliases = twitch.map(|(own, standard)| (own.to_owned(), standard.to_owned())).into();
+        let read = |body: &str, aliases| {
+            let response =
+                Response { status: 400, retry_after: None, dpop_nonce: None, body: body.as_bytes().to_vec() };
+            match Failure::check(&response, aliases) {
+                Err(Failure::Refused(refusal)) => refusal.error,
+                _ => panic!("{body} is not read as a refusal"),
+            }
+        };
+        for (body, code) in [
+            (r#"{"error":"Bad Request","status":400,"message":"Invalid refresh token"}"#, ErrorCode::InvalidGrant),
+            (r#"{"status":400,"message":"invalid refresh token"}"#, ErrorCode::InvalidGrant),
+            (r#"{"status":400,"message":"invalid device code"}"#, ErrorCode::InvalidGrant),
+            (r#"{"error":"Bad Request","message":"authorization_pending"}"#, ErrorCode::AuthorizationPending),
+            (r#"{"error":"invalid_client","message":"Invalid refresh token"}"#, ErrorCode::InvalidClient),
+            (r#"{"error":"Bad Request","message":"missing client id"}"#, ErrorCode::Other("Bad Request".into())),
+        ] {
+            assert_eq!(read(body, &aliases), code, "{body}");
+        }
+        let stranger = read(r#"{"error":"Bad Request","message":"Invalid refresh token"}"#, &BTreeMap::new());
+        assert_eq!(stranger, ErrorCode::Other("Bad Request".into()), "another server may mean something else");
     }
 
     #[test]
