@@ -35,6 +35,8 @@ struct Revocation {
     token_type: TokenType,
     token: Secret,
     next: Instant,
+    /// The server itself has asked for the pause until then.
+    asked_for: bool,
     /// From then on the server is left alone with it.
     give_up: Instant,
     backoff: Backoff,
@@ -50,10 +52,13 @@ pub struct StoredRevocation {
     #[serde(with = "exposed")]
     token: Secret,
     give_up: StoredMoment,
+    /// Before this the server does not want to be asked.
+    #[serde(default)]
+    not_before: Option<StoredMoment>,
 }
 
 impl Revocations {
-    /// As they are read back; all of them are due.
+    /// As they are read back; all of them are due but those that the server has put off.
     pub fn restore(stored: Vec<StoredRevocation>, clocks: &Clocks) -> Self {
         let read = |stored: StoredRevocation| {
             Some(Revocation {
@@ -62,7 +67,8 @@ impl Revocations {
                 endpoint: Endpoint::parse(&stored.endpoint).ok()?,
                 token_type: stored.token_type,
                 token: stored.token,
-                next: clocks.now(),
+                next: stored.not_before.map_or(clocks.now(), |moment| clocks.moment_at_the_latest(moment)),
+                asked_for: stored.not_before.is_some(),
                 give_up: clocks.moment_at_the_latest(stored.give_up),
                 backoff: Backoff::default(),
             })
@@ -79,6 +85,7 @@ impl Revocations {
             token_type: revocation.token_type,
             token: revocation.token.clone(),
             give_up: StoredMoment::new(revocation.give_up, now),
+            not_before: revocation.asked_for.then(|| StoredMoment::new(revocation.next, now)),
         };
         self.sent.iter().chain(&self.waiting).map(write).collect()
     }
@@ -96,6 +103,7 @@ impl Revocations {
             token_type,
             token: token.clone(),
             next: now,
+            asked_for: false,
             give_up,
             backoff: Backoff::default(),
         };
@@ -116,7 +124,8 @@ impl Revocations {
         Some(request)
     }
 
-    /// Takes the reply. Returns whether that token is done with, one way or the other.
+    /// Takes the reply. Returns whether that is to be written down: the token is done with, one way or the other, or put
+    /// off by the server.
     pub fn reply(&mut self, reply: &Result<Response, Unreachable>, now: Instant, rng: &mut fastrand::Rng) -> bool {
         let Some(mut revocation) = self.sent.take() else { return false };
         let (status, asked_pause) = match reply {
@@ -126,11 +135,13 @@ impl Revocations {
         let answered = matches!(status, 200..=299 | 400..=499) && !matches!(status, 408 | 425 | 429);
         let pause = revocation.backoff.pause(FIRST_RETRY, LAST_RETRY, rng).max(asked_pause.min(LONGEST_RETRY_AFTER));
         revocation.next = now + pause;
+        revocation.asked_for = !asked_pause.is_zero();
         let over = answered || revocation.next >= revocation.give_up;
+        let changed = over || revocation.asked_for;
         if !over {
             self.waiting.insert(0, revocation);
         }
-        over
+        changed
     }
 }
 

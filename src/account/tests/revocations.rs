@@ -58,6 +58,23 @@ fn a_failed_revocation_is_tried_again_until_it_succeeds() {
 }
 
 #[test]
+fn the_servers_own_pause_outlives_restarts_and_reboots() {
+    for reboot in [false, true] {
+        let mut world = signed_out();
+        world.reply(busy(503, Some(1800)));
+        world.reply(busy(503, Some(1800)));
+        match reboot {
+            false => world.restart(),
+            true => world.reboot(secs(60)),
+        }
+        world.pass(secs(1700));
+        assert_eq!((world.count(What::Revocation), waiting(&world)), (2, 2), "not before the server wants it");
+        world.pass(secs(100));
+        assert_eq!(world.count(What::Revocation), 3);
+    }
+}
+
+#[test]
 fn the_queue_outlives_restarts_and_reboots() {
     for reboot in [false, true] {
         let mut world = signed_out();
