@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    pace::SameToken,
     record::{Clocks, StoredMoment},
     snapshot::Token,
 };
@@ -43,6 +44,8 @@ pub struct StoredGrant {
     proof_key: Option<Secret>,
     #[serde(default)]
     key_bound: bool,
+    #[serde(default)]
+    same_token: SameToken,
 }
 
 /// A grant. Its refresh token is never sent anywhere else than to the server it came from.
@@ -58,7 +61,7 @@ pub(super) struct Grant {
     pub scope: String,
     pub lifetime: Option<Duration>,
     pub expires: Option<Instant>,
-    /// Whether the end of the access token is known by the boot clock; the wall clock may have been wrong.
+    /// Whether the end of the access token is known by the boot clock; the wall clock may have been wrong, or be so yet.
     pub age_is_known: bool,
     /// When the refresh token must have been used at the latest, lest the server ends it as idle.
     pub keep_alive: Option<Instant>,
@@ -66,6 +69,8 @@ pub(super) struct Grant {
     pub key: Option<ProofKey>,
     /// The access token is bound to it too.
     pub key_bound: bool,
+    /// What its server does with an access token that is still valid.
+    pub same_token: SameToken,
 }
 
 /// When a reply was asked for: lifetimes count from there, so that the way back is never added to them.
@@ -94,19 +99,24 @@ impl Grant {
             keep_alive: keep_alive(client, asked.at),
             key_bound: got.key_bound,
             key,
+            same_token: SameToken::default(),
         }
     }
 
     /// The grant after a successful refresh: what the reply leaves out stays as it was (RFC 6749 §6). The same access
-    /// token does not live longer for being handed out twice, unless the server is known to `extend` it.
-    pub fn renewed(&self, got: TokenResponse, client: &Client, asked: Asked, extends: bool) -> Self {
+    /// token does not live longer for being handed out twice, unless the server is known to extend it.
+    pub fn renewed(&self, got: TokenResponse, client: &Client, asked: Asked) -> Self {
+        let same_token = self.same_token.learn(self, &got, asked);
         let end = got.expires_in.map(|lifetime| asked.at + lifetime);
         let same = self.access_token.same_as(&got.access_token);
+        // Over by a clock that had lost count, and yet the server hands it out: how long it lives is the server's to say.
+        let outlives_a_guess = same && !self.age_is_known && self.expires.is_some_and(|end| end <= asked.at);
         let (lifetime, expires) = match (self.expires, end) {
-            (Some(old), Some(new)) if same && !self.age_is_known && old <= asked.at => {
-                (self.lifetime, Some(cap(&self.access_token, new, asked)))
+            (Some(_), _) if outlives_a_guess => {
+                let end = end.or(self.lifetime.map(|lifetime| asked.at + lifetime));
+                (self.lifetime.or(got.expires_in), end.map(|end| cap(&self.access_token, end, asked)))
             }
-            (Some(old), Some(new)) if same && !extends => (self.lifetime, Some(old.min(new))),
+            (Some(old), Some(new)) if same && !same_token.extends() => (self.lifetime, Some(old.min(new))),
             (Some(old), None) if same => (self.lifetime, Some(old)),
             (_, new) => (got.expires_in, new),
         };
@@ -117,9 +127,10 @@ impl Grant {
             scope: got.scope.unwrap_or_else(|| self.scope.clone()),
             lifetime,
             expires,
-            age_is_known: true,
+            age_is_known: !outlives_a_guess,
             keep_alive: keep_alive(client, asked.at),
             key_bound: got.key_bound,
+            same_token,
             ..self.clone()
         }
     }
@@ -164,6 +175,7 @@ impl Grant {
             keep_alive: self.keep_alive.map(|moment| StoredMoment::new(moment, now)),
             proof_key: self.key.as_ref().map(ProofKey::expose),
             key_bound: self.key_bound,
+            same_token: self.same_token,
         }
     }
 
@@ -199,6 +211,7 @@ impl Grant {
             keep_alive,
             key,
             key_bound: stored.key_bound,
+            same_token: stored.same_token,
         })
     }
 }
@@ -208,8 +221,8 @@ fn keep_alive(client: &Client, used: Instant) -> Option<Instant> {
     client.profile.idle_limit.map(|limit| used + limit / 2)
 }
 
-/// No later than the end that is written in the token.
+/// No later than the end that is written in the token, unless that has passed: then it is the wall clock that is wrong.
 fn cap(token: &Secret, end: Instant, asked: Asked) -> Instant {
-    let left = asked.wall.zip(id_token::fixed_end(token)).map(|(wall, end)| end.saturating_sub(wall.0));
-    left.map_or(end, |left| end.min(asked.at + Duration::from_secs(left)))
+    let left = asked.wall.zip(id_token::fixed_end(token)).and_then(|(wall, end)| end.checked_sub(wall.0));
+    left.filter(|left| *left > 0).map_or(end, |left| end.min(asked.at + Duration::from_secs(left)))
 }

@@ -139,7 +139,7 @@ impl Login {
     /// Ends the login, if one is running, and lets none begin by itself for a while: whoever cancels does not want the
     /// next code at once. Returns whether one was running.
     pub fn cancel(&mut self, now: Instant) -> bool {
-        self.close_gate(OPERATOR_RETRY, now);
+        self.gate = now + OPERATOR_RETRY;
         !matches!(std::mem::replace(&mut self.step, Step::Idle), Step::Idle)
     }
 
@@ -302,7 +302,7 @@ impl Login {
             Fault::Clock => between(CLOCK_RETRY / 2, CLOCK_RETRY, rng),
             _ => self.backoff.pause(FIRST_RETRY, LAST_RETRY, rng),
         };
-        self.close_gate(usual.max(failure.retry_after().unwrap_or_default().min(OPERATOR_RETRY)), now);
+        self.gate = now + usual.max(failure.retry_after().unwrap_or_default().min(OPERATOR_RETRY));
         let retry_at = self.unattended.then_some(self.gate);
         self.trouble = Some(Trouble { fault, text: failure.to_string(), retry_at });
         Outcome::Over(None)
@@ -310,12 +310,8 @@ impl Login {
 
     /// Only the operator can make a login possible.
     fn misconfigured(&mut self, why: &str, now: Instant) {
-        self.close_gate(OPERATOR_RETRY, now);
+        self.gate = now + OPERATOR_RETRY;
         self.trouble = Some(Trouble { fault: Fault::Configuration, text: why.into(), retry_at: None });
-    }
-
-    fn close_gate(&mut self, pause: Duration, now: Instant) {
-        self.gate = now + pause;
     }
 }
 

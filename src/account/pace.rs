@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     backoff::between,
     grant::{Asked, Grant},
@@ -70,11 +72,13 @@ impl Pace {
 }
 
 /// What is known of a server that returns the same access token while it is valid.
-#[derive(Default)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct SameToken {
     /// A refresh before the end brought what was there already.
     only_at_end: bool,
     /// Times in a row that a token came back after its end.
+    #[serde(skip)]
     outlived: u32,
     /// Such a token does live longer then.
     extends: bool,
@@ -82,44 +86,42 @@ pub(super) struct SameToken {
 
 impl SameToken {
     /// Whether asking before the token ends brings a new one.
-    pub fn renews_early(&self) -> bool {
+    pub fn renews_early(self) -> bool {
         !self.only_at_end || self.extends
     }
 
     /// Whether the same token lives longer after a refresh.
-    pub fn extends(&self) -> bool {
+    pub fn extends(self) -> bool {
         self.extends
     }
 
-    /// Takes note of a successful refresh of `grant`.
-    pub fn learn(&mut self, grant: &Grant, got: &TokenResponse, asked: Asked) {
+    /// What is known after a successful refresh of `grant`.
+    #[must_use]
+    pub fn learn(mut self, grant: &Grant, got: &TokenResponse, asked: Asked) -> Self {
         let same = grant.access_token.same_as(&got.access_token);
-        let ended = grant.age_is_known && grant.expires.is_some_and(|end| end <= asked.at);
-        // What comes after the end says nothing of what would have come before.
-        if same || !ended {
+        let over = grant.expires.is_some_and(|end| end <= asked.at);
+        // What comes after the end, or after what a clock that lost count takes for it, says nothing of what would have
+        // come before.
+        if !over {
             self.only_at_end = same;
         }
+        let ended = over && grant.age_is_known;
         let offered = got.expires_in.is_some_and(|lifetime| !lifetime.is_zero());
         self.outlived = if same && ended && offered { self.outlived + 1 } else { 0 };
         // Right after the end it is the server's clock that is behind; a server that insists means it.
         let insists = self.outlived > INSISTENCE && id_token::fixed_end(&got.access_token).is_none();
         self.extends = same && (self.extends || insists);
+        self
     }
 }
 
 /// When a grant is to be refreshed: a margin before the end, and up to another margin earlier by chance, so that boxes
 /// that were switched on together drift apart; at the very end where asking earlier brings the same token; and before
 /// the refresh token has lain idle for too long.
-pub(super) fn due(
-    grant: &Grant,
-    margin: Option<Duration>,
-    returns_same_token: bool,
-    now: Instant,
-    rng: &mut fastrand::Rng,
-) -> Option<Instant> {
+pub(super) fn due(grant: &Grant, margin: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) -> Option<Instant> {
     grant.refresh_token.as_ref()?;
     let by_lifetime = match (grant.expires, grant.lifetime) {
-        (Some(end), _) if returns_same_token => end,
+        (Some(end), _) if !grant.same_token.renews_early() => end,
         (Some(end), Some(lifetime)) => {
             let usual = (lifetime / 10).clamp(SHORTEST_MARGIN, LONGEST_MARGIN);
             let margin = margin.unwrap_or(usual).min(lifetime / 5);

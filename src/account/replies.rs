@@ -37,7 +37,7 @@ impl Account {
                 let got = reply.ok().and_then(|reply| TokenResponse::read(&reply, &self.client.profile, true).ok());
                 let grant = got.zip(origin).map(|(got, origin)| match origin {
                     Origin::Login(server) => Grant::new(&self.client, *server, None, got, asked),
-                    Origin::Refresh(grant) => grant.renewed(got, &self.client, asked, false),
+                    Origin::Refresh(grant) => grant.renewed(got, &self.client, asked),
                 });
                 if let Some(grant) = grant {
                     self.revoke(&grant, now);
@@ -98,7 +98,7 @@ impl Account {
                 Ok(identity) => self.identity = identity.or(self.identity.take()),
                 Err(stranger) => {
                     if let Some(old) = self.session.grant() {
-                        self.revocations.end(&old.renewed(got.clone(), &self.client, asked, false), now);
+                        self.revocations.end(&old.renewed(got.clone(), &self.client, asked), now);
                     }
                     self.session.stop(Reason::IdentityChanged, stranger.to_string());
                     self.ledger.want();

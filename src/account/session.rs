@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     grant::{Asked, Grant},
     ledger::Ledger,
-    pace::{self, Pace, SameToken},
+    pace::{self, Pace},
     snapshot::{Fault, Reason, Token, Trouble},
     verdict::{Doubts, Verdict, fault_of, is_endpoint_doubtful},
 };
@@ -32,7 +32,6 @@ pub(super) struct Session {
     pace: Pace,
     trouble: Option<Trouble>,
     doubts: Doubts,
-    same: SameToken,
     attempts: u64,
     generation: u64,
 }
@@ -75,8 +74,7 @@ impl Session {
             due: None,
             pace: Pace::new(means.now),
             trouble: None,
-            doubts: Doubts::restored(interrupted),
-            same: SameToken::default(),
+            doubts: Doubts::restored(interrupted.then_some(means.now)),
             attempts: 0,
             generation,
         };
@@ -152,8 +150,7 @@ impl Session {
         };
         match reply {
             Ok(got) => {
-                self.same.learn(grant, &got, asked);
-                let fresh = Box::new(grant.renewed(got, means.client, asked, self.same.extends()));
+                let fresh = Box::new(grant.renewed(got, means.client, asked));
                 self.step = Step::Storing(means.ledger.want(), fresh);
             }
             Err(failure) => {
@@ -166,7 +163,7 @@ impl Session {
 
     /// Takes over the grant of a new login; a refresh of the old one that had not gone out yet is forgotten.
     pub fn adopt(&mut self, fresh: Grant, ledger: &mut Ledger) {
-        (self.same, self.doubts) = (SameToken::default(), Doubts::default());
+        self.doubts = Doubts::default();
         self.step = Step::Storing(ledger.want(), Box::new(fresh));
     }
 
@@ -264,7 +261,7 @@ impl Session {
     }
 
     fn schedule(&mut self, margin: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) {
-        let due = self.grant.as_ref().and_then(|grant| pace::due(grant, margin, !self.renews_early(), now, rng));
+        let due = self.grant.as_ref().and_then(|grant| pace::due(grant, margin, now, rng));
         self.due = due.map(|due| due.max(now).max(self.pace.not_before()));
     }
 

@@ -34,8 +34,10 @@ pub(super) enum Verdict {
 #[derive(Default)]
 pub(super) struct Doubts {
     backoff: Backoff,
-    /// Refreshes in a row of which nobody knows whether the server acted on them.
-    lost_replies: u32,
+    /// When a reply was lost, so that nobody knows whether the server acted on the refresh.
+    lost: Option<Instant>,
+    /// Quick retries since then.
+    quick: u32,
     /// Refusals in a row that may or may not mean the end, and when the first of them came.
     doubtful: u32,
     since: Option<Instant>,
@@ -45,14 +47,14 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// After a restart: whether a reply was outstanding.
-    pub fn restored(interrupted: bool) -> Self {
-        Self { lost_replies: u32::from(interrupted), ..Self::default() }
+    /// After a restart, `now` where a reply was outstanding.
+    pub fn restored(lost: Option<Instant>) -> Self {
+        Self { lost, ..Self::default() }
     }
 
     /// Whether the server may have acted on a refresh without our having the answer.
     pub fn is_reply_lost(&self) -> bool {
-        self.lost_replies > 0
+        self.lost.is_some()
     }
 
     /// Whether a refresh must not name the configured `resource`.
@@ -101,10 +103,10 @@ impl Doubts {
                 Verdict::Again(AT_ONCE)
             }
             error if is_operators(error) => Verdict::Again(OPERATOR_RETRY),
-            E::ServerError => self.lost(rng),
-            E::TemporarilyUnavailable | E::SlowDown => self.later(rng),
             // What is wrong is the proof (a clock, a nonce), not the grant.
             E::UseDpopNonce | E::InvalidDpopProof => self.slowly(rng),
+            E::ServerError => self.lost(now, rng),
+            E::TemporarilyUnavailable | E::SlowDown => self.later(refusal.retry_after, now, rng),
             E::InvalidRequest => match client.profile.refresh_invalid_request {
                 Doubt::Undecided => self.doubt(now, rng),
                 Doubt::Terminal => Verdict::Ended(self.end()),
@@ -120,27 +122,39 @@ impl Doubts {
                 self.doubt(now, rng)
             }
             failure if is_endpoint_doubtful(failure) => {
-                Verdict::Again(self.backoff.pause(ENDPOINT_RETRY, LAST_ENDPOINT_RETRY, rng).max(ENDPOINT_RETRY))
+                let slowly = self.backoff.pause(ENDPOINT_RETRY, LAST_ENDPOINT_RETRY, rng).max(ENDPOINT_RETRY);
+                Verdict::Again(self.quickly(now, rng).unwrap_or(slowly))
             }
-            failure if failure.is_ambiguous() => self.lost(rng),
+            failure if failure.is_ambiguous() => self.lost(now, rng),
             failure if fault_of(failure) == Fault::Clock => Verdict::Again(between(CLOCK_RETRY / 3, CLOCK_RETRY, rng)),
-            _ => self.later(rng),
+            failure => self.later(failure.retry_after(), now, rng),
         }
     }
 
-    /// The server may hold the old refresh token good for some seconds longer: the first retries come quickly.
-    fn lost(&mut self, rng: &mut fastrand::Rng) -> Verdict {
-        self.lost_replies += 1;
-        Verdict::Again(match self.lost_replies {
-            1 => between(AT_ONCE, AT_ONCE * 2, rng),
-            2 => between(Duration::from_secs(3), Duration::from_secs(5), rng),
-            3 => between(Duration::from_secs(12), Duration::from_secs(18), rng),
-            _ => self.backoff.pause(LOST_RETRY, LAST_RETRY, rng),
-        })
+    /// A reply is lost. In an outage that goes on, the quick minute comes once an hour.
+    fn lost(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        if self.lost.is_none_or(|since| now.since(since) >= QUICK_AGAIN) {
+            (self.lost, self.quick) = (Some(now), 0);
+        }
+        Verdict::Again(self.quickly(now, rng).unwrap_or_else(|| self.backoff.pause(LOST_RETRY, LAST_RETRY, rng)))
     }
 
-    fn later(&mut self, rng: &mut fastrand::Rng) -> Verdict {
-        Verdict::Later(self.pause(LAST_RETRY, rng))
+    /// The server is away, or wants to be left alone. A pause that outlasts what a grace can be leaves no hurry.
+    fn later(&mut self, asked_for: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        let short = asked_for.is_none_or(|pause| pause <= SHORT_PAUSE);
+        match self.quickly(now, rng).filter(|_| short) {
+            Some(pause) => Verdict::Again(pause),
+            None => Verdict::Later(self.pause(LAST_RETRY, rng)),
+        }
+    }
+
+    /// The pause in the minute after a lost reply, whatever the failure: servers hold a replaced refresh token good for
+    /// some seconds longer (5 at Rauthy, 30 at Okta), and each try in that time may save the grant.
+    fn quickly(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Option<Duration> {
+        self.lost.filter(|since| now.since(*since) < QUICK_TIME)?;
+        let (shortest, longest) = QUICK_PAUSES[(self.quick as usize).min(QUICK_PAUSES.len() - 1)];
+        self.quick += 1;
+        Some(between(Duration::from_millis(shortest), Duration::from_millis(longest), rng))
     }
 
     /// What is added to a pause while nobody waits for the token, so that a fleet of boxes does not weigh on a server
@@ -198,6 +212,12 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(600);
 const FIRST_UNHURRIED: Duration = Duration::from_secs(240);
+const QUICK_TIME: Duration = Duration::from_secs(60);
+const QUICK_AGAIN: Duration = Duration::from_secs(3600);
+/// In milliseconds, shortest and longest; the last pair goes on. Five tries fit into five seconds.
+const QUICK_PAUSES: [(u64, u64); 7] =
+    [(200, 400), (300, 600), (500, 900), (700, 1100), (1000, 2000), (3000, 5000), (8000, 12_000)];
+const SHORT_PAUSE: Duration = Duration::from_secs(20);
 const LOST_RETRY: Duration = Duration::from_secs(30);
 const CLOCK_RETRY: Duration = Duration::from_secs(30);
 const OPERATOR_RETRY: Duration = Duration::from_secs(3600);

@@ -51,7 +51,7 @@ impl Session {
     }
 
     pub fn renews_early(&self) -> bool {
-        self.same.renews_early()
+        self.grant.as_ref().is_none_or(|grant| grant.same_token.renews_early())
     }
 
     pub fn refresh_at(&self) -> Option<Instant> {

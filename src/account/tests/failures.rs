@@ -2,7 +2,7 @@
 
 use super::{
     Disk, LoginMode, Need, Reason, Schedule, State, What, World, client, hours,
-    replies::{answer, busy, error, lost, tokens, unsent},
+    replies::{answer, busy, error, lost, page, tokens, unsent},
     secs,
     server::{Mood, Server},
 };
@@ -163,15 +163,58 @@ fn invalid_grant_after_a_lost_reply_is_a_lost_rotation() {
 fn lost_replies_are_retried_quickly_and_then_slowly() {
     let mut world = refreshing();
     let mut pauses = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..18 {
         world.reply(lost());
         pauses.push(world.pause());
     }
-    assert!((1_000..=2_000).contains(&pauses[0]) && (4_000..=7_000).contains(&(pauses[0] + pauses[1])), "{pauses:?}");
-    assert!((16_000..=25_000).contains(&pauses[..3].iter().sum::<u64>()), "{pauses:?}");
-    assert!(pauses[3..].iter().all(|pause| *pause >= 1_000) && pauses[3..].iter().any(|pause| *pause > 60_000));
+    assert!(pauses[..5].iter().sum::<u64>() <= 5_000, "a grace of five seconds holds five of them: {pauses:?}");
+    let minute = pauses.iter().scan(0, |at, pause| Some(std::mem::replace(at, *at + pause))).filter(|at| *at < 60_000);
+    assert!(minute.count() >= 10, "quick for a minute: {pauses:?}");
+    assert!(pauses[12..].iter().all(|pause| *pause >= 1_000) && pauses[12..].iter().any(|pause| *pause > 60_000));
     world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
     assert_eq!(world.on_disk()["refreshing"], false, "what is known to be good is not retried after a restart");
+}
+
+#[test]
+fn other_failures_in_the_minute_after_a_lost_reply_do_not_slow_the_retries() {
+    for failure in
+        [busy(503, None), unsent(), page(404), page(302), error("temporarily_unavailable"), busy(429, Some(2))]
+    {
+        let mut world = refreshing();
+        world.reply(lost());
+        let first = world.now;
+        world.pause();
+        for _ in 0..5 {
+            world.reply(failure.clone());
+            world.pause();
+        }
+        assert!(world.now - first <= secs(20), "{:?} for six tries", world.now - first);
+        world.pass(secs(60));
+        for _ in 0..4 {
+            world.reply(failure.clone());
+            world.pause();
+        }
+        assert!(world.now - world.replied >= secs(10) || world.now - first >= secs(120), "and slowly after the minute");
+    }
+    let mut world = refreshing();
+    world.reply(lost());
+    world.pause();
+    world.reply(busy(429, Some(30)));
+    assert!(world.pause() >= 30_000, "who asks for a pause gets it");
+}
+
+#[test]
+fn in_an_outage_of_lost_replies_the_quick_minute_comes_once_an_hour() {
+    let mut world = refreshing();
+    let end = world.now + hours(24);
+    while world.now < end {
+        match world.out {
+            Some(_) => world.reply(lost()),
+            None => world.step(end),
+        }
+    }
+    let tries = world.count(What::Refresh);
+    assert!((24 * 15..=24 * 35).contains(&tries), "{tries}");
 }
 
 #[test]

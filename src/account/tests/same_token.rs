@@ -126,6 +126,63 @@ fn a_jwt_says_its_lifetime_where_the_server_does_not() {
     assert_eq!(lifetime(&world), Some(secs(3600)));
 }
 
+/// A box that reboots without a clock, or with one that is years ahead, while the server goes on handing out the token
+/// of before; the reply says its lifetime or does not, and the token is a JWT or is not.
+#[test]
+fn a_token_that_comes_back_after_the_clock_lost_count_is_not_asked_for_again_and_again() {
+    for case in 0..12 {
+        let (says, jwt_token) = (case % 2 == 0, case % 4 < 2);
+        let begun = 1_800_000_000_u64;
+        let access = |n: u64| match jwt_token {
+            true => jwt(&json!({"iat": begun, "exp": begun + 86_400, "jti": n})),
+            false => format!("at-{n}"),
+        };
+        let mut world = World::new(super::LoginMode::Manual);
+        world.sign_in(answer(200, &json!({"access_token": access(0), "refresh_token": "rt", "expires_in": 86_400})));
+        world.pass(hours(4));
+        match case / 4 {
+            0 => world.synchronised = false,
+            1 => world.wall += 10 * 365 * 86_400,
+            _ => world.wall += 22 * 3600,
+        }
+        world.reboot(secs(30));
+        let end = world.now + hours(19);
+        while world.now < end {
+            match world.out {
+                Some(_) if says => world.reply(answer(200, &json!({"access_token": access(0), "expires_in": 70_000}))),
+                Some(_) => world.reply(answer(200, &json!({"access_token": access(0)}))),
+                None => world.step(end),
+            }
+        }
+        let count = world.count(What::Refresh);
+        assert!((1..=4).contains(&count), "case {case}: asked {count} times");
+        assert!(world.snapshot().valid_token(world.boot_now()).is_some(), "case {case}");
+    }
+}
+
+#[test]
+fn only_an_early_refresh_teaches_that_a_server_returns_the_same_token() {
+    let (mut server, mut world) = kinde(86_400);
+    world.serve(&mut server, hours(6));
+    world.synchronised = false;
+    world.reboot(secs(30));
+    server.access.1 = world.now + hours(17);
+    world.serve(&mut server, secs(400));
+    assert_eq!((server.refreshes.len(), world.snapshot().renews_early), (1, true), "its age was not known");
+    let (mut server, mut world) = kinde(3600);
+    world.serve(&mut server, secs(3599));
+    assert!(!world.snapshot().renews_early, "that was early");
+    for reboot in [false, true] {
+        let passed = world.now;
+        match reboot {
+            false => world.restart(),
+            true => world.reboot(secs(0)),
+        }
+        server.access.1 = server.access.1.saturating_sub(if reboot { passed } else { Duration::ZERO });
+        assert!(!world.snapshot().renews_early, "a restart does not forget it");
+    }
+}
+
 #[test]
 fn after_a_boot_without_a_clock_the_server_is_believed_once() {
     let (mut server, mut world) = kinde(86_400);
