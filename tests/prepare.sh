@@ -15,6 +15,12 @@ need openssl openssl
 need node nodejs
 need npm npm
 need systemd-nspawn systemd-container
+# A terminal to be photographed, and a camera.
+need Xvfb xvfb
+need xterm xterm
+need import imagemagick
+need zbarimg zbar-tools
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || missing="$missing fonts-dejavu-core"
 need git git
 need kubectl kubernetes-client
 need skopeo skopeo

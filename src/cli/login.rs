@@ -10,7 +10,7 @@ use super::{
     client::Client,
     follow::{Follower, LONG_POLL, Seen, patiently},
     path_of,
-    screen::{Screen, clock_face, printable},
+    screen::{Mood, Screen, clock_face, paint, printable},
 };
 use crate::{
     platform::clock,
@@ -48,7 +48,7 @@ pub async fn run(client: &Client, arguments: Login, screen: &Screen) -> Result<E
     if arguments.json {
         screen.json(&seen.json)?;
     } else {
-        screen.answer(&printable(&seen.account.sentence()))?;
+        screen.answer(&paint(&printable(&seen.account.sentence()), Mood::Good, screen.colour))?;
     }
     Ok(Exit::Success)
 }

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod guarded;
 pub mod memory;
 pub mod oidc_provider;
+pub mod screen;
 mod told;
 
 use std::{
