@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{
         dbus,
-        http::{self, Pulse},
+        http::{self, Porter, Pulse},
     },
     broker::{Broker, Protection},
     config::{Bus, ConfigError, Settings},
@@ -136,11 +136,11 @@ impl House {
         say_how_state_is_protected(self.store.protection());
         let broker = Arc::new(Broker::new(self.store));
         broker.apply(&self.settings).await;
-        let listener = tokio::net::UnixListener::from_std(self.listener).map_err(Failure::Setup)?;
+        let porter = Porter::new(self.listener, broker.clone(), Porter::limits()).map_err(Failure::Setup)?;
         let (pulses, beats) = mpsc::channel(1);
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
 
-        tasks.spawn(http::serve(listener, broker.clone(), beats, shutdown.clone()));
+        tasks.spawn(http::serve(porter, beats, shutdown.clone()));
         tasks.spawn(dbus::serve(broker.clone(), self.bus, self.log_level.clone(), shutdown.clone()));
         tasks.spawn(until(shutdown.clone(), surfaces::show_status(broker.clone())));
         tasks.spawn(until(shutdown.clone(), surfaces::show_on_console(broker.clone(), self.console)));

@@ -5,13 +5,13 @@ use std::{alloc::System, process::ExitCode};
 use bearerd::{
     cli::{self, Arguments, Command},
     daemon,
-    platform::memory,
+    platform::process,
 };
 use clap::Parser;
 use zeroizing_alloc::ZeroAlloc;
 
 fn main() -> ExitCode {
-    memory::close();
+    process::close_memory();
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run(run) => daemon::run(&daemon::Options {

@@ -17,7 +17,8 @@ use support::{
 fn a_thousand_callers_at_expiry_cause_one_refresh() {
     let server = AuthorizationServer::start();
     let daemon = Daemon::start(&format!(
-        "[accounts.box]\nissuer = \"{}\"\nscopes = [\"offline\"]\nrefresh_margin = \"1s\"\n",
+        "[daemon]\nconnections_per_user = 1001\n\
+         [accounts.box]\nissuer = \"{}\"\nscopes = [\"offline\"]\nrefresh_margin = \"1s\"\n",
         server.issuer()
     ));
     assert_eq!(daemon.post("/v1/accounts/box/login").status, 202);

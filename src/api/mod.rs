@@ -2,4 +2,5 @@
 
 pub mod dbus;
 pub mod http;
+pub mod limits;
 pub mod problem;

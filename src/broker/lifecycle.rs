@@ -22,6 +22,8 @@ pub struct General {
     pub path: PathBuf,
     /// How much is logged.
     pub log: tracing::Level,
+    /// How many connections, and calls on the bus, one user may have at a time.
+    pub connections_per_user: usize,
     /// Where a pending code is shown.
     pub display: Display,
 }
@@ -31,8 +33,12 @@ impl Broker {
     /// An account whose client changed is stopped after its refresh in flight, and started from its record.
     pub async fn apply(&self, settings: &Settings) {
         let _one_at_a_time = self.reloading.lock().await;
-        let Settings { path, log, display, .. } = settings;
-        let general = General { path: path.clone(), log: *log, display: display.clone() };
+        let general = General {
+            path: settings.path.clone(),
+            log: settings.log,
+            connections_per_user: usize::from(settings.connections_per_user.get()),
+            display: settings.display.clone(),
+        };
         self.general.send_replace(Some(general));
         let old = self.all();
         let mut new = Accounts::new();

@@ -10,6 +10,7 @@ mod news;
 pub mod policy;
 mod probe;
 mod proof;
+pub mod repeats;
 mod sight;
 mod stored;
 pub mod story;
@@ -85,6 +86,18 @@ impl Broker {
     /// Whether the caller may change the daemon as a whole.
     pub fn may_manage_daemon(&self, caller: &Caller) -> bool {
         caller.uid == 0 || caller.uid == self.own_uid
+    }
+
+    /// Whether the caller has any right at all.
+    pub fn knows(&self, caller: &Caller) -> bool {
+        let all = self.all();
+        let known = |entry: &Arc<Entry>| self.is_visible(caller, entry);
+        self.may_manage_daemon(caller) || all.values().any(known)
+    }
+
+    /// How many connections, and calls on the bus, one user may have at a time.
+    pub fn connections_per_user(&self) -> usize {
+        self.general.borrow().as_ref().map_or(0, |general| general.connections_per_user)
     }
 
     /// Ticks whenever an account publishes something, or accounts come or go.
@@ -182,6 +195,10 @@ impl Broker {
         policy::allows(rules, caller, action, self.own_uid)
     }
 
+    fn is_visible(&self, caller: &Caller, entry: &Entry) -> bool {
+        policy::ACTIONS.iter().any(|any| self.allows(&entry.settings.rules, caller, *any))
+    }
+
     /// The account of that name, if the caller may do that to it.
     fn account(&self, caller: &Caller, name: Option<&str>, action: Action) -> Result<(AccountName, Arc<Entry>), Error> {
         let (name, entry) = self.visible(caller, name)?;
@@ -196,8 +213,7 @@ impl Broker {
     /// exist for it.
     fn visible(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Entry>), Error> {
         let all = self.all();
-        let visible =
-            |entry: &Entry| policy::ACTIONS.iter().any(|any| self.allows(&entry.settings.rules, caller, *any));
+        let visible = |entry: &Entry| self.is_visible(caller, entry);
         let name = match name {
             Some(name) => name,
             None => {

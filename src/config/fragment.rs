@@ -1,6 +1,6 @@
 //! The configuration as it is written: the shape of the TOML files, values not yet understood.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU16};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -21,6 +21,7 @@ pub(super) struct Daemon {
     pub state_directory: Option<String>,
     pub bus: Spanned<String>,
     pub log: Spanned<String>,
+    pub connections_per_user: NonZeroU16,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +87,7 @@ impl Default for Daemon {
             state_directory: None,
             bus: Spanned::new(0..0, "system".to_owned()),
             log: Spanned::new(0..0, "info".to_owned()),
+            connections_per_user: super::CONNECTIONS_PER_USER,
         }
     }
 }

@@ -8,6 +8,7 @@ mod problem;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs, io,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -32,6 +33,8 @@ pub struct Settings {
     pub bus: Bus,
     /// How much is logged.
     pub log: tracing::Level,
+    /// How many connections one user may have at a time, and how many calls on the bus.
+    pub connections_per_user: NonZeroU16,
     /// Where a pending code is shown.
     pub display: Display,
     /// The accounts by name.
@@ -137,6 +140,7 @@ impl Settings {
                 state_directory: file.daemon.state_directory.map(PathBuf::from),
                 bus,
                 log,
+                connections_per_user: file.daemon.connections_per_user,
                 display,
                 accounts,
             })
@@ -271,6 +275,8 @@ pub const DEFAULT_SOCKET: &str = "/run/bearerd/api.sock";
 pub const DEFAULT_PATH: &str = "/etc/bearerd/bearerd.toml";
 const ETC: &str = "/etc/bearerd";
 const USR_LIB: &str = "/usr/lib/bearerd";
+/// Enough for a box; one program that uses more is a program that forgets to close.
+const CONNECTIONS_PER_USER: NonZeroU16 = NonZeroU16::new(64).expect("64 is not 0");
 const NOT_YET: &str = "this version of bearerd cannot do this yet";
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Deref,
     sync::Arc,
     time::Duration,
 };
@@ -12,6 +13,7 @@ use zbus::{Connection, OwnedVariant, Variant, message::Header};
 use super::{caller::Callers, facts, options, refusal::Refusal};
 use crate::{
     account::AccountName,
+    api::limits::{self, Limits, Place},
     broker::{Broker, Error},
     platform::peer::Caller,
 };
@@ -21,24 +23,34 @@ pub struct Door {
     /// The verbs.
     pub broker: Arc<Broker>,
     callers: Callers,
+    calls: Arc<Limits>,
+}
+
+/// Whoever is calling, for as long as the call takes.
+pub struct Guest {
+    caller: Caller,
+    _place: Option<Place>,
 }
 
 impl Door {
     /// A door that knows no caller yet.
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker, callers: Callers::default() }
+        Self { broker, callers: Callers::default(), calls: Limits::new("calls on the bus", CALLS) }
     }
 
-    /// Who sent this message.
-    pub async fn caller(&self, connection: &Connection, header: &Header<'_>) -> Result<Caller, Refusal> {
-        self.callers.identify(connection, header).await
+    /// Who sent this message, if they have not too many calls under way already.
+    pub async fn caller(&self, connection: &Connection, header: &Header<'_>) -> Result<Guest, Refusal> {
+        let caller = self.callers.identify(connection, header).await?;
+        let place = self.calls.take(caller.uid, limits::allowed(&self.broker, &caller));
+        let too_many = || Refusal::limits_exceeded("this user has too many calls under way; wait for their answers");
+        Ok(Guest { caller, _place: Some(place.ok_or_else(too_many)?) })
     }
 
     /// Who reads a property. Without a message it is read for a signal, that is for everybody.
-    pub async fn reader(&self, connection: &Connection, header: Option<&Header<'_>>) -> Result<Caller, Refusal> {
+    pub async fn reader(&self, connection: &Connection, header: Option<&Header<'_>>) -> Result<Guest, Refusal> {
         match header {
             Some(header) => self.caller(connection, header).await,
-            None => Ok(Caller::unknown()),
+            None => Ok(Guest { caller: Caller::unknown(), _place: None }),
         }
     }
 
@@ -67,8 +79,8 @@ impl Door {
     }
 
     /// Reads the configuration again.
-    pub async fn reload(&self, caller: Caller) -> Result<(), Refusal> {
-        match timeout(PATIENCE, self.broker.reload(&caller)).await {
+    pub async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {
+        match timeout(PATIENCE, self.broker.reload(caller)).await {
             Ok(Ok(Ok(_accounts))) => Ok(()),
             Ok(Ok(Err(mistakes))) => Err(Refusal::configuration(mistakes.to_string())),
             Ok(Err(error)) => Err(error.into()),
@@ -76,6 +88,14 @@ impl Door {
                 "the configuration is still being put into force; bearerd status shows how it goes",
             )),
         }
+    }
+}
+
+impl Deref for Guest {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
     }
 }
 
@@ -88,6 +108,8 @@ async fn within<T>(
     Ok(answer.unwrap_or_else(|_| Err(Error::Timeout { account: account.clone() }))?)
 }
 
+/// Calls under way at a time, of all users.
+const CALLS: usize = 1024;
 /// D-Bus callers give up after 25 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(2);

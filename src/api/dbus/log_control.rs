@@ -25,7 +25,7 @@ impl LogControl {
         if self.door.broker.may_manage_daemon(&caller) {
             Ok(())
         } else {
-            Err(Error::NotAuthorized { caller, action: Action::Manage }.into())
+            Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Manage }.into())
         }
     }
 }

@@ -55,7 +55,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Refusal> {
         let caller = self.0.caller(connection, &header).await?;
-        self.0.reload(caller).await
+        self.0.reload(&caller).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

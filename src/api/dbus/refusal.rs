@@ -22,6 +22,11 @@ impl Refusal {
         Self::standard("org.freedesktop.DBus.Error.AccessDenied", text)
     }
 
+    /// There is a limit, and the caller has reached it.
+    pub fn limits_exceeded(text: impl Into<String>) -> Self {
+        Self::standard("org.freedesktop.DBus.Error.LimitsExceeded", text)
+    }
+
     /// A value that a property cannot take.
     pub fn invalid_args(text: impl Into<String>) -> Self {
         Self::standard("org.freedesktop.DBus.Error.InvalidArgs", text)

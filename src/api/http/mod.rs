@@ -14,88 +14,32 @@
 //! | `POST /v1/reload` | read the configuration again |
 //! | `GET /v1/health` | 200 while serving |
 
+mod accept;
 mod answer;
+mod framing;
 mod guard;
 mod request;
 mod route;
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
-
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
-use tokio::{
-    net::{UnixListener, UnixStream},
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{broker::Broker, platform::peer::Caller};
+pub use self::accept::Porter;
 
 /// Asks the accept loop whether it still turns.
 pub type Pulse = oneshot::Sender<()>;
 
 /// Accepts connections until `shutdown`, then lets those that are in the middle of an answer finish it, for a while.
 /// `pulses` are answered by the accept loop itself, so that the watchdog is fed only while it turns.
-pub async fn serve(
-    listener: UnixListener,
-    broker: Arc<Broker>,
-    mut pulses: mpsc::Receiver<Pulse>,
-    shutdown: CancellationToken,
-) {
-    let graceful = GracefulShutdown::new();
+pub async fn serve(mut porter: Porter, mut pulses: mpsc::Receiver<Pulse>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => admit(stream, &broker, &graceful),
-                Err(error) => rest(&error).await,
-            },
+            () = porter.admit() => {}
             Some(pulse) = pulses.recv() => {
                 let _ = pulse.send(());
             }
             () = shutdown.cancelled() => break,
         }
     }
-    drop(listener);
-    // What waits for a person must not hold up the stop.
-    let _ = tokio::time::timeout(LAST_ANSWERS, graceful.shutdown()).await;
+    porter.leave().await;
 }
-
-/// Identifies the caller, once, before anything is read from it.
-fn admit(stream: UnixStream, broker: &Arc<Broker>, graceful: &GracefulShutdown) {
-    let caller = match Caller::of(&stream) {
-        Ok(caller) => Arc::new(caller),
-        Err(error) => return tracing::warn!(%error, "a caller without an identity was turned away"),
-    };
-    let broker = broker.clone();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (broker, caller) = (broker.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(route::answer(&broker, &caller, &request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    });
-}
-
-/// Out of descriptors or memory: a pause lets others end, instead of turning at full speed.
-async fn rest(error: &io::Error) {
-    tracing::warn!(%error, "no connection can be accepted for a moment");
-    tokio::time::sleep(REST).await;
-}
-
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
-const REST: Duration = Duration::from_millis(200);
-const MAX_HEADERS: usize = 64;
-const MAX_HEAD: usize = 8 * 1024;

@@ -1,0 +1,153 @@
+//! From a listening socket to connections that are served, within their limits.
+
+use std::{
+    convert::Infallible,
+    io,
+    os::{fd::AsFd, unix::net::UnixListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use nix::sys::socket::{getsockopt, sockopt};
+use tokio::net::UnixStream;
+
+use super::{framing, route};
+use crate::{
+    api::limits::{self, Limits, Place},
+    broker::{Broker, repeats::Repeats},
+    platform::{clock, peer::Caller, process},
+};
+
+/// Stands at one socket and lets callers in.
+pub struct Porter {
+    listener: tokio::net::UnixListener,
+    /// The same socket, for what waits there behind the first one.
+    same: UnixListener,
+    broker: Arc<Broker>,
+    limits: Arc<Limits>,
+    graceful: GracefulShutdown,
+    complaints: Repeats<()>,
+}
+
+impl Porter {
+    /// A porter at a socket that does not block. All porters of a process share their limits.
+    pub fn new(listener: UnixListener, broker: Arc<Broker>, limits: Arc<Limits>) -> io::Result<Self> {
+        Ok(Self {
+            same: listener.try_clone()?,
+            listener: tokio::net::UnixListener::from_std(listener)?,
+            broker,
+            limits,
+            graceful: GracefulShutdown::new(),
+            complaints: Repeats::new(COMPLAINTS),
+        })
+    }
+
+    /// The limits of this process.
+    pub fn limits() -> Arc<Limits> {
+        Limits::new("connections", room(process::descriptors()))
+    }
+
+    /// Waits for somebody, and lets in all who are there. May be dropped while it waits.
+    pub async fn admit(&mut self) {
+        match self.listener.accept().await {
+            Ok((stream, _)) => {
+                if let Some(place) = self.place(&stream) {
+                    self.serve(stream, place);
+                }
+            }
+            Err(error) => return self.rest(&error).await,
+        }
+        // In a flood, everybody waits for each of those before them: the runtime does not hear of who is turned away.
+        for _ in 0..AT_ONCE {
+            let Ok((stream, _)) = self.same.accept() else { return };
+            let Some(place) = self.place(&stream) else { continue };
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
+                self.serve(stream, place);
+            }
+        }
+    }
+
+    /// Closes the door, and gives those who are in the middle of an answer some time.
+    pub async fn leave(self) {
+        drop((self.listener, self.same));
+        // What waits for a person must not hold up the stop.
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.graceful.shutdown()).await;
+    }
+
+    fn place(&self, stream: &impl AsFd) -> Option<Place> {
+        let peer = getsockopt(stream, sockopt::PeerCredentials).ok()?;
+        self.limits.take(peer.uid(), self.broker.connections_per_user())
+    }
+
+    /// Identifies the caller, once, before anything is read from it.
+    fn serve(&self, stream: UnixStream, place: Place) {
+        let caller = match Caller::of(&stream) {
+            Ok(caller) => Arc::new(caller),
+            Err(error) => return tracing::warn!(%error, "a caller without an identity was turned away"),
+        };
+        let Some(place) = place.keep(limits::allowed(&self.broker, &caller)) else { return };
+        let broker = self.broker.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (broker, caller) = (broker.clone(), caller.clone());
+            async move {
+                Ok::<_, Infallible>(match framing::refusal(&request) {
+                    Some(refusal) => refusal,
+                    None => route::answer(&broker, &caller, &request).await,
+                })
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = self.graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+
+    /// Out of descriptors or memory: a pause lets others end, instead of turning at full speed.
+    async fn rest(&mut self, error: &io::Error) {
+        if let Some(left_out) = self.complaints.note((), clock::boot()) {
+            tracing::warn!(%error, left_out, "no connection can be accepted for a moment");
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// How many connections there may be, so that descriptors are left for files, the bus and the authorization servers.
+fn room(descriptors: usize) -> usize {
+    descriptors.saturating_sub(RESERVE.min(descriptors / 2)).min(CONNECTIONS)
+}
+
+/// How long a head may take, and how long a connection may rest between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_millis(200);
+const COMPLAINTS: Duration = Duration::from_secs(10);
+const CONNECTIONS: usize = 1024;
+const RESERVE: usize = 64;
+/// How many are let in, or turned away, before others get a turn.
+const AT_ONCE: usize = 64;
+const MAX_HEADERS: usize = 32;
+const MAX_HEAD: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_descriptors_are_left_for_other_things() {
+        assert_eq!((room(64), room(100), room(1024), room(20_000)), (32, 50, 960, 1024));
+    }
+}
