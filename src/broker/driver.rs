@@ -142,8 +142,7 @@ impl Driver {
         // Whoever watches for failed tasks has to look once this one is gone, however it went.
         let _announce_end = AnnounceEnd(self.world.changed.clone());
         let mut stopping = false;
-        let first = self.views.borrow().clone();
-        self.tell(&first.snapshot, clock::now());
+        self.tell_first();
         loop {
             self.start_work();
             self.publish();
@@ -246,6 +245,12 @@ impl Driver {
         self.tell(&snapshot, now);
         self.views.send_replace(Arc::new(View { snapshot, revision: old.revision + 1 }));
         self.world.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Not a part of `run`, where the view, and the token in it, would live for as long as the task.
+    fn tell_first(&mut self) {
+        let first = self.views.borrow().clone();
+        self.tell(&first.snapshot, clock::now());
     }
 
     fn tell(&mut self, snapshot: &Snapshot, now: Now) {
