@@ -33,3 +33,4 @@ units:
 	sh tests/units.sh $(EXPOSURE)
 
 include systemd/install.mk
+include packaging/package.mk
