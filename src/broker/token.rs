@@ -65,13 +65,10 @@ impl Broker {
                 answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
             }
         };
-        let now = clock::now();
-        Ok(TokenAnswer {
-            account: name,
-            expires_in: token.remaining(now.boot).map(|left| left.as_secs()),
-            expires_at: token.expires.map(|end| now.wall_at(end).0),
-            token,
-        })
+        let expires_in = token.remaining(clock::boot()).map(|left| left.as_secs());
+        // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
+        let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));
+        Ok(TokenAnswer { account: name, token, expires_in, expires_at })
     }
 }
 

@@ -15,7 +15,12 @@ use crate::{
 /// Both clocks, now. The boot clock is `CLOCK_BOOTTIME`, which goes on in suspend; the wall clock is only for people
 /// and for the time across a reboot.
 pub fn now() -> Now {
-    Now { boot: boot(), wall: UnixTime(since_1970().as_secs()), synchronised: is_synchronised() }
+    Now { boot: boot(), wall: wall(), synchronised: is_synchronised() }
+}
+
+/// The wall clock alone.
+pub fn wall() -> UnixTime {
+    UnixTime(since_1970().as_secs())
 }
 
 /// Whether the wall clock can be believed. `adjtimex` would know, but the unit forbids the clock's system calls; so

@@ -104,7 +104,6 @@ impl Porter {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         let connection = self.graceful.watch(connection);
@@ -139,7 +138,6 @@ const CONNECTIONS: usize = 1024;
 const RESERVE: usize = 64;
 /// How many are let in, or turned away, before others get a turn.
 const AT_ONCE: usize = 64;
-const MAX_HEADERS: usize = 32;
 const MAX_HEAD: usize = 8 * 1024;
 
 #[cfg(test)]

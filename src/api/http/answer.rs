@@ -9,10 +9,9 @@ use hyper::{
     Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::request::Kind;
+use super::{request::Kind, token_json::token_json};
 use crate::{
     account::{AccountName, Prompt},
     api::problem,
@@ -24,37 +23,13 @@ use crate::{
 /// What goes back.
 pub type Answer = Response<Full<Bytes>>;
 
-/// RFC 6749 §5.1, and nothing nested, so that any OAuth client can read it.
-#[derive(Serialize)]
-struct TokenBody<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_in: Option<u64>,
-    scope: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<u64>,
-    account: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id_token: Option<&'a str>,
-}
-
 /// A token.
 pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
     let token = &answer.token;
     if kind == Kind::Text {
         return secret(body(StatusCode::OK, kind.media_type(), token.secret.expose().to_owned()));
     }
-    let json = serde_json::to_string(&TokenBody {
-        access_token: token.secret.expose(),
-        token_type: token.token_type(),
-        expires_in: answer.expires_in,
-        scope: &token.scope,
-        expires_at: answer.expires_at,
-        account: answer.account.as_str(),
-        id_token: token.id_token.as_ref().map(crate::secret::Secret::expose),
-    });
-    secret(body(StatusCode::OK, kind.media_type(), json.unwrap_or_default()))
+    secret(body(StatusCode::OK, kind.media_type(), token_json(answer)))
 }
 
 /// A proof of possession, with the hash of the token that it goes with.

@@ -23,6 +23,10 @@ fn objection<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
             "this is no proxy: send the path alone, and the host in the Host header",
         ));
     }
+    // hyper's own limit would cost each request a place for that many headers, set up anew.
+    if request.headers().len() > MAX_HEADERS {
+        return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "no request needs more than 32 headers"));
+    }
     if request.headers().contains_key(TRANSFER_ENCODING) {
         return Some((StatusCode::LENGTH_REQUIRED, "Transfer-Encoding is not taken: say Content-Length"));
     }
@@ -32,4 +36,5 @@ fn objection<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     too_long.then_some((StatusCode::PAYLOAD_TOO_LARGE, "no request needs a body of more than 16 KiB"))
 }
 
+const MAX_HEADERS: usize = 32;
 const LONGEST_BODY: u64 = 16 * 1024;

@@ -1,6 +1,6 @@
 //! A web page must not reach the socket, even if somebody forwards it to a TCP port (`ssh -L`).
 
-use hyper::header::{HOST, HeaderMap, ORIGIN};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
 /// Why a request may come from a web page, or from somewhere that took us for another host; `None` when it does not.
 pub fn objection(headers: &HeaderMap) -> Option<&'static str> {
@@ -9,12 +9,12 @@ pub fn objection(headers: &HeaderMap) -> Option<&'static str> {
     if hosts.next().is_some() || !is_ours(host) {
         return Some("the Host header is not localhost");
     }
-    let own_page = format!("http://{host}");
-    if headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes() != own_page.as_bytes()) {
+    let own = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") == Some(host.as_bytes());
+    if !headers.get_all(ORIGIN).iter().all(own) {
         return Some("the request comes from a web page of another origin");
     }
-    let site = headers.get_all("sec-fetch-site").iter();
-    if site.into_iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none")) {
+    let here = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if !headers.get_all(SEC_FETCH_SITE).iter().all(here) {
         return Some("the request comes from a web page of another site");
     }
     None
@@ -36,6 +36,8 @@ fn is_ours(host: &str) -> bool {
         Some(port) => matches!(name, "localhost" | "127.0.0.1" | "::1") && port.parse::<u16>().is_ok(),
     }
 }
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 #[cfg(test)]
 mod tests {

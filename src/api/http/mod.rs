@@ -20,6 +20,7 @@ mod framing;
 mod guard;
 mod request;
 mod route;
+mod token_json;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;

@@ -97,6 +97,9 @@ pub fn no_parameters(query: &str) -> Result<(), Error> {
 
 /// The first of `offered` that the client takes, by its order of preference; without an `Accept` header the first.
 pub fn kind(headers: &HeaderMap, offered: &[Kind]) -> Option<Kind> {
+    if !headers.contains_key(ACCEPT) {
+        return offered.first().copied();
+    }
     let mut wanted: Vec<(u32, &str)> = headers
         .get_all(ACCEPT)
         .iter()

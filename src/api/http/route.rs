@@ -161,20 +161,21 @@ fn not_acceptable() -> Answer {
 
 impl<'a> Route<'a> {
     fn parse(path: &'a str) -> Option<Self> {
-        let segments: Vec<&str> = path.strip_prefix("/v1/")?.split('/').collect();
-        match segments[..] {
-            ["token"] => Some(Self::Token(None)),
-            ["health"] => Some(Self::Health),
-            ["reload"] => Some(Self::Reload),
-            ["rekey"] => Some(Self::Rekey),
-            ["accounts"] => Some(Self::Accounts),
-            ["accounts", name] => Some(Self::Account(name)),
-            ["accounts", name, "token"] => Some(Self::Token(Some(name))),
-            ["accounts", name, "login"] => Some(Self::Login(name)),
-            ["accounts", name, "logout"] => Some(Self::Logout(name)),
-            ["accounts", name, "refresh"] => Some(Self::Refresh(name)),
-            ["accounts", name, "probe"] => Some(Self::Probe(name)),
-            ["accounts", name, "dpop"] => Some(Self::Proof(name)),
+        let mut segments = path.strip_prefix("/v1/")?.split('/');
+        let [first, name, verb, rest] = std::array::from_fn(|_| segments.next());
+        match (first?, name, verb, rest) {
+            ("token", None, None, None) => Some(Self::Token(None)),
+            ("health", None, None, None) => Some(Self::Health),
+            ("reload", None, None, None) => Some(Self::Reload),
+            ("rekey", None, None, None) => Some(Self::Rekey),
+            ("accounts", None, None, None) => Some(Self::Accounts),
+            ("accounts", Some(name), None, None) => Some(Self::Account(name)),
+            ("accounts", Some(name), Some("token"), None) => Some(Self::Token(Some(name))),
+            ("accounts", Some(name), Some("login"), None) => Some(Self::Login(name)),
+            ("accounts", Some(name), Some("logout"), None) => Some(Self::Logout(name)),
+            ("accounts", Some(name), Some("refresh"), None) => Some(Self::Refresh(name)),
+            ("accounts", Some(name), Some("probe"), None) => Some(Self::Probe(name)),
+            ("accounts", Some(name), Some("dpop"), None) => Some(Self::Proof(name)),
             _ => None,
         }
     }
