@@ -38,6 +38,8 @@ pub(super) struct Doubts {
     lost: Option<Instant>,
     /// Quick retries since then.
     quick: u32,
+    /// Times that the server was there and could not answer.
+    crowded: u32,
     /// Refusals in a row that may or may not mean the end, and when the first of them came.
     doubtful: u32,
     since: Option<Instant>,
@@ -106,7 +108,7 @@ impl Doubts {
             // What is wrong is the proof (a clock, a nonce), not the grant.
             E::UseDpopNonce | E::InvalidDpopProof => self.slowly(rng),
             E::ServerError => self.lost(now, rng),
-            E::TemporarilyUnavailable | E::SlowDown => self.later(refusal.retry_after, now, rng),
+            E::TemporarilyUnavailable | E::SlowDown => self.crowded(refusal.retry_after, now, rng),
             E::InvalidRequest => match client.profile.refresh_invalid_request {
                 Doubt::Undecided => self.doubt(now, rng),
                 Doubt::Terminal => Verdict::Ended(self.end()),
@@ -127,7 +129,11 @@ impl Doubts {
             }
             failure if failure.is_ambiguous() => self.lost(now, rng),
             failure if fault_of(failure) == Fault::Clock => Verdict::Again(between(CLOCK_RETRY / 3, CLOCK_RETRY, rng)),
-            failure => self.later(failure.retry_after(), now, rng),
+            Failure::Busy { retry_after, .. } => self.crowded(*retry_after, now, rng),
+            _ => {
+                let quickly = self.quickly(now, rng).map(Verdict::Again);
+                quickly.unwrap_or_else(|| Verdict::Later(self.pause(LAST_RETRY, rng)))
+            }
         }
     }
 
@@ -139,12 +145,18 @@ impl Doubts {
         Verdict::Again(self.quickly(now, rng).unwrap_or_else(|| self.backoff.pause(LOST_RETRY, LAST_RETRY, rng)))
     }
 
-    /// The server is away, or wants to be left alone. A pause that outlasts what a grace can be leaves no hurry.
-    fn later(&mut self, asked_for: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+    /// The server is there and cannot answer: many more may be asking, each with a program that waits, so the pauses grow
+    /// fast. A pause that outlasts what a grace can be leaves no hurry.
+    fn crowded(&mut self, asked_for: Option<Duration>, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
         let short = asked_for.is_none_or(|pause| pause <= SHORT_PAUSE);
         match self.quickly(now, rng).filter(|_| short) {
             Some(pause) => Verdict::Again(pause),
-            None => Verdict::Later(self.pause(LAST_RETRY, rng)),
+            None => {
+                self.pause(LAST_RETRY, rng);
+                let longest = CROWDED_PAUSES[(self.crowded as usize).min(CROWDED_PAUSES.len() - 1)];
+                self.crowded += 1;
+                Verdict::Later(between(AT_ONCE, Duration::from_secs(longest), rng))
+            }
         }
     }
 
@@ -214,11 +226,25 @@ const LAST_RETRY: Duration = Duration::from_secs(600);
 const FIRST_UNHURRIED: Duration = Duration::from_secs(240);
 const QUICK_TIME: Duration = Duration::from_secs(60);
 const QUICK_AGAIN: Duration = Duration::from_secs(3600);
-/// In milliseconds, shortest and longest; the last pair goes on. Five tries fit into five seconds.
-const QUICK_PAUSES: [(u64, u64); 7] =
-    [(200, 400), (300, 600), (500, 900), (700, 1100), (1000, 2000), (3000, 5000), (8000, 12_000)];
+/// In milliseconds, shortest and longest; the last pair goes on. Seven tries fit into five seconds: where one exchange in
+/// six fails, five of them are not enough for a server whose grace is that short.
+const QUICK_PAUSES: [(u64, u64); 10] = [
+    (200, 400),
+    (300, 500),
+    (300, 500),
+    (400, 600),
+    (500, 700),
+    (500, 900),
+    (700, 1000),
+    (2000, 3000),
+    (6000, 9000),
+    (12_000, 16_000),
+];
+/// In seconds, the longest. Two quick ones for a short trouble; then a fleet that waits as one may not send more than one
+/// in a hundred of its boxes in a second.
+const CROWDED_PAUSES: [u64; 5] = [4, 16, 150, 300, 600];
 const SHORT_PAUSE: Duration = Duration::from_secs(20);
-const LOST_RETRY: Duration = Duration::from_secs(30);
+const LOST_RETRY: Duration = Duration::from_secs(300);
 const CLOCK_RETRY: Duration = Duration::from_secs(30);
 const OPERATOR_RETRY: Duration = Duration::from_secs(3600);
 const ENDPOINT_RETRY: Duration = Duration::from_secs(60);
