@@ -1,6 +1,7 @@
 # make demo    see it work: a server of ours, a sign-in, a token, a refresh
 # make test    install what the tests need, and run everything
 # make check   what .ci/run runs before the tests: format, lints, documentation, units
+# make reliability   the simulated fleet and the ninety days: tables, and plots in docs/reliability
 # make build   the program, in target/release
 # make install DESTDIR= PREFIX=/usr
 # make install puts the built program, units, bus files and documents in place.
@@ -9,13 +10,16 @@ CARGO ?= cargo
 # systemd-analyze counts in tenths.
 EXPOSURE = 12
 
-.PHONY: build demo test check deny units
+.PHONY: build demo reliability test check deny units
 
 build:
 	$(CARGO) build --release --locked
 
 demo: build
 	$(CARGO) run --release --locked --quiet --example demo
+
+reliability:
+	$(CARGO) run --release --locked --quiet --example reliability
 
 test:
 	sh tests/prepare.sh
