@@ -12,7 +12,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A running daemon with a folder of its own. It is killed when this is dropped.
+use super::secrets;
+
+/// A running daemon with a folder of its own, which logs as much as it can. It is killed when this is dropped, and what
+/// it has logged and shown is searched for secrets.
 pub struct Daemon {
     folder: TempDir,
     child: Child,
@@ -41,7 +44,7 @@ impl Daemon {
 
     /// The same in a folder that is there already. What is in its `credentials` are those that systemd would pass.
     pub fn start_in(folder: TempDir, config: &str, arguments: &[&str]) -> Self {
-        fs::write(folder.path().join("bearerd.toml"), config).expect("a configuration");
+        fs::write(folder.path().join("bearerd.toml"), at_trace(config)).expect("a configuration");
         let notify = UnixDatagram::bind(folder.path().join("notify.sock")).expect("a notify socket");
         // Far above what any step takes, so that only a real hang ends a test.
         notify.set_read_timeout(Some(PATIENCE)).expect("a limit");
@@ -146,8 +149,14 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- the daemon's log ---\n{}", self.log());
+            return eprintln!("--- the daemon's log ---\n{}", self.log());
         }
+        let shown = [self.log(), self.statuses.join("\n")].concat();
+        assert!(
+            secrets::first_in(&shown).is_none(),
+            "{:?} is in the log or the status:\n{shown}",
+            secrets::first_in(&shown)
+        );
     }
 }
 
@@ -184,6 +193,15 @@ pub fn request(socket: &Path, method: &str, path: &str, headers: &str) -> Reply 
 /// The program under test.
 pub fn program() -> &'static str {
     env!("CARGO_BIN_EXE_bearerd")
+}
+
+/// The same configuration at the level at which most is logged, unless it says how much.
+fn at_trace(config: &str) -> String {
+    match config.split_once("[daemon]\n") {
+        _ if config.contains("\nlog = ") => config.to_owned(),
+        Some((before, after)) => format!("{before}[daemon]\nlog = \"trace\"\n{after}"),
+        None => format!("{config}\n[daemon]\nlog = \"trace\"\n"),
+    }
 }
 
 fn spawn(folder: &Path, arguments: &[&str]) -> Child {

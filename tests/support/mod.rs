@@ -8,6 +8,7 @@ pub mod guarded;
 pub mod memory;
 pub mod oidc_provider;
 pub mod screen;
+pub mod secrets;
 pub mod stranger;
 mod told;
 
