@@ -21,6 +21,7 @@ need xterm xterm
 need import imagemagick
 need zbarimg zbar-tools
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || missing="$missing fonts-dejavu-core"
+need faketime faketime
 need git git
 need kubectl kubernetes-client
 need skopeo skopeo

@@ -215,8 +215,15 @@ fn spawn(folder: &Path, arguments: &[&str]) -> Child {
     if folder.join("credentials").is_dir() {
         command.env("CREDENTIALS_DIRECTORY", folder.join("credentials"));
     }
+    // A wall clock of its own, which a test sets by writing the file again.
+    if folder.join("clock").is_file() {
+        command.env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", folder.join("clock"));
+        command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    }
     command.args(arguments).env("NOTIFY_SOCKET", folder.join("notify.sock"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the program starts")
 }
 
+// `$LIB` is the loader's own word for the library folder of this machine.
+const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 const PATIENCE: Duration = Duration::from_secs(120);
