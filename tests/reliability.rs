@@ -40,7 +40,7 @@ fn ninety_days_of_trouble_cost_no_grant_where_the_server_forgives() {
         let seeds = if provider.lifetime < 600 { 1 } else { 2 };
         for seed in 0..seeds {
             let days = ninety_days::run(provider, seed);
-            assert!(!days.lost || !provider.forgives(), "{}, seed {seed}: {days:?}", provider.name);
+            assert!(!days.lost || days.asleep || !provider.forgives(), "{}, seed {seed}: {days:?}", provider.name);
             assert!(days.lost || days.served > 99.0, "{}, seed {seed}: {days:?}", provider.name);
             let troubles = [days.kills, days.reboots, days.suspends, days.steps];
             assert!(days.lost || troubles.iter().all(|count| *count > 10), "{}: {days:?}", provider.name);

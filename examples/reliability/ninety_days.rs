@@ -19,6 +19,8 @@ pub struct Days {
     pub lost_replies: u64,
     /// The grant is gone.
     pub lost: bool,
+    /// The box was asleep or without power from a lost reply to the end of the grace, so that nothing could be done.
+    pub asleep: bool,
     /// Percent of the time in which a local program got a token, of the time in which the box was on.
     pub served: f64,
     pub kills: u64,
@@ -36,6 +38,8 @@ struct Story {
     /// The reply that is on its way, and when it comes in.
     reply: Option<(u64, Reply)>,
     next_trouble: u64,
+    /// The server has replaced the refresh token, and the box does not know.
+    in_doubt: bool,
     days: Days,
     on: u64,
     served: u64,
@@ -55,6 +59,7 @@ pub fn run(provider: Provider, seed: u64) -> Days {
         now: 6000,
         reply: None,
         next_trouble,
+        in_doubt: false,
         days: Days::default(),
         on: 0,
         served: 0,
@@ -81,6 +86,9 @@ impl Story {
             self.trouble();
             self.next_trouble = self.now + self.rng.u64(TROUBLE);
         } else if let Some((_, reply)) = self.reply.take() {
+            if reply.as_ref().is_ok_and(|response| response.status == 200) {
+                (self.in_doubt, self.days.asleep) = (false, false);
+            }
             self.device.reply(reply, self.now);
         } else {
             self.device.wake(self.now);
@@ -129,6 +137,7 @@ impl Story {
     fn act(&mut self, token: &str, at: u64) {
         let _ = self.server.refresh(token, at);
         self.days.lost_replies += u64::from(self.provider.rotates);
+        self.in_doubt = true;
     }
 
     fn trouble(&mut self) {
@@ -138,6 +147,8 @@ impl Story {
             _ => Clock::Set(self.rng.i64(-5..5)),
         };
         let seed = self.rng.u64(..);
+        let in_doubt = self.in_doubt || self.reply.is_some();
+        let before = self.now;
         match self.rng.u32(..10) {
             0..3 => {
                 self.days.suspends += 1;
@@ -159,6 +170,8 @@ impl Story {
                 self.device.set_clock(clock);
             }
         }
+        self.in_doubt = in_doubt;
+        self.days.asleep |= in_doubt && self.now - before > self.provider.grace;
         if self.reply.is_none() {
             self.device.wake(self.now);
         }
