@@ -1,4 +1,5 @@
-//! The tables of `reference/protocol.md` §4: one test a row, named after it.
+//! What each kind of failure of a refresh, a poll and a device request does: one test a row, named after it. F6, a server
+//! that wants a nonce, and F17, another person, have files of their own.
 
 use serde_json::json;
 
@@ -177,7 +178,13 @@ fn f7_an_older_record_is_not_taken_for_a_newer_one() {
 
 #[test]
 fn f8_a_refused_client_is_the_operators_business() {
-    for word in ["invalid_client", "unauthorized_client", "unsupported_grant_type", "incorrect_client_credentials"] {
+    for word in [
+        "invalid_client",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "incorrect_client_credentials",
+        "client secret expired",
+    ] {
         let mut world = refreshing();
         assert_eq!(insisting(&mut world, &error(word), hours(24)).0, None, "{word}");
         assert_eq!((world.state(), fault(&world)), (State::Misconfigured, Some(Fault::Configuration)), "{word}");
