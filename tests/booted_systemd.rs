@@ -6,7 +6,10 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use support::daemon::program;
+use support::{
+    daemon::program,
+    screen::{Palette, Terminal, can_be_seen},
+};
 
 /// A machine that does not exist yet: what is laid over this one before its first boot.
 struct Machine {
@@ -101,5 +104,20 @@ fn a_sealed_machine_keeps_its_sign_in_and_outlives_its_key() {
     let machine = Machine::new();
     if machine.boot("sealed.sh").is_some() {
         machine.boot("sealed-second-boot.sh").expect("what booted once boots again");
+    }
+}
+
+#[test]
+fn all_surfaces_tell_the_same_story() {
+    let machine = Machine::new();
+    if machine.boot("story.sh").is_none() || std::env::var_os("SCREENSHOTS").is_none() {
+        return;
+    }
+    assert!(can_be_seen());
+    for screen in fs::read_dir(machine.folder.path().join("results/screens")).expect("screens").flatten() {
+        let (name, path) = (screen.file_name().to_string_lossy().replace(' ', "-"), screen.path());
+        let terminal = Terminal::start(&name, Palette::Dark, 25, &format!("cat {path:?}"));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        terminal.keep(&name);
     }
 }

@@ -2,7 +2,12 @@
 
 mod fake_daemon;
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::Instant,
+};
 
 use fake_daemon::{FakeDaemon, Ran, Step, answer, later, look, ok, problem, program, unchanged};
 
@@ -187,7 +192,7 @@ fn a_code_that_follows_on_another_is_shown_too() {
 fn ctrl_c_ends_the_waiting_and_not_the_login() {
     let daemon = FakeDaemon::start(vec![answer(LOGIN, "202 Accepted", PROMPT), look(AUTHORIZING)]);
     let mut command = daemon.program(&["login", "kinde"]);
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("it runs");
     std::thread::sleep(std::time::Duration::from_millis(500));
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
@@ -277,8 +282,30 @@ fn check_needs_no_daemon() {
 }
 
 #[test]
+fn events_are_lines_and_go_on_after_a_restart() {
+    let stream = |events: &str| answer("GET /v1/events", "200 OK", events);
+    let first = "event: state\nid: 7\ndata: {\"account\":\"kinde\",\"state\":\"active\"}\n\nevent: state\nid: 8\nda";
+    let second = "event: state\nid: 8\ndata: {\"account\":\"kinde\",\"state\":\"stale\"}\n\n";
+    let daemon = FakeDaemon::start(vec![stream(first), Step::Restart(50), stream(second)]);
+    let mut child = daemon.program(&["events"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    let lines: Vec<String> = BufReader::new(child.stdout.take().expect("an output"))
+        .lines()
+        .take(2)
+        .map(|line| line.expect("a line"))
+        .collect();
+    child.kill().expect("a kill");
+    child.wait().expect("an exit status");
+    let expected = |state| format!(r#"{{"account":"kinde","event":"state","state":"{state}"}}"#);
+    assert_eq!(lines, [expected("active"), expected("stale")]);
+
+    let script = vec![problem("GET /v1/events", "403 Forbidden", "not_authorized", "this user may not")];
+    assert_eq!(run(script, &["events"]).complains(77), "bearerd: this user may not\n");
+}
+
+#[test]
 fn bad_arguments_and_verbs_that_do_not_exist_are_exit_2() {
-    for arguments in [["token", "--wait=60"].as_slice(), &["events"], &["doctor", "--fix"], &["token", "Bad Name"], &[]]
+    for arguments in
+        [["token", "--wait=60"].as_slice(), &["events", "kinde"], &["doctor", "--fix"], &["token", "Bad Name"], &[]]
     {
         assert_eq!(Ran::from(program(arguments).output().expect("it runs")).code, Some(2), "{arguments:?}");
     }

@@ -275,18 +275,18 @@ fn the_log_has_a_line_a_change_and_none_a_poll_or_a_retry() {
         assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 502, "attempt {attempt}");
     }
     assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 200);
-    wait_until("the last line", || daemon.log().matches("INFO signed in").count() == 2);
+    wait_until("the last line", || daemon.log().matches("INFO box: signed in").count() == 2);
     let log = daemon.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("account=\"box\"")).collect();
     let said: Vec<bool> = [
         ("nobody has signed in yet", "state=\"signed_out\" reason=\"never\""),
-        ("somebody asked for a sign-in", "caller_uid="),
+        ("asked for a sign-in", "caller_uid="),
         ("waiting for sign-in, open ", "state=\"authorizing\""),
         ("signed in", "state=\"active\""),
-        ("somebody asked for a refresh", "caller_uid="),
+        ("asked for a refresh", "caller_uid="),
         ("signed in", "state=\"degraded\" attempt=2 error="),
-        ("somebody asked for a refresh", "caller_uid="),
-        ("somebody asked for a refresh", "caller_uid="),
+        ("asked for a refresh", "caller_uid="),
+        ("asked for a refresh", "caller_uid="),
         ("signed in", "state=\"active\" attempt=4"),
     ]
     .into_iter()

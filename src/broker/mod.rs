@@ -152,7 +152,7 @@ impl Broker {
             // As much as a logout and a login in one.
             self.account(caller, Some(name.as_str()), Action::Manage)?;
         }
-        news::asked(&name, caller, "somebody asked for a sign-in");
+        news::asked(&name, caller, "a sign-in");
         let answer = entry.handle.ask(|reply| Command::Login { replace, reply }).await;
         let prompt = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }))?;
         Ok((name, prompt))
@@ -167,7 +167,7 @@ impl Broker {
     /// Ends the login that is running.
     pub async fn cancel_login(&self, caller: &Caller, name: Option<&str>) -> Result<(), Error> {
         let (name, entry) = self.account(caller, name, Action::Login)?;
-        news::asked(&name, caller, "somebody cancelled the sign-in");
+        news::asked(&name, caller, "the end of a sign-in that was under way");
         let _: bool = entry.handle.ask(Command::CancelLogin).await.ok_or(Error::Timeout { account: name })?;
         Ok(())
     }
@@ -175,14 +175,14 @@ impl Broker {
     /// Forgets the grant, here first and then at the server.
     pub async fn logout(&self, caller: &Caller, name: Option<&str>) -> Result<(), Error> {
         let (name, entry) = self.account(caller, name, Action::Manage)?;
-        news::asked(&name, caller, "somebody asked for a sign-out");
+        news::asked(&name, caller, "a sign-out");
         entry.handle.ask(Command::Logout).await.unwrap_or(Err(Error::Timeout { account: name }))
     }
 
     /// Refreshes now, and returns the account as it is after that.
     pub async fn refresh(&self, caller: &Caller, name: Option<&str>) -> Result<Sight, Error> {
         let (name, entry) = self.account(caller, name, Action::Manage)?;
-        news::asked(&name, caller, "somebody asked for a refresh");
+        news::asked(&name, caller, "a refresh");
         entry.handle.ask(Command::Refresh).await.unwrap_or(Err(Error::Timeout { account: name.clone() }))?;
         Ok(self.sight(caller, &name, &entry))
     }

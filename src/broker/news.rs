@@ -36,7 +36,8 @@ impl News {
         let error = new.trouble.as_ref().map(|trouble| trouble.text.as_str());
         let reason = new.reason.map(Reason::as_str);
         let (account, state, attempt) = (account.as_str(), new.state.as_str(), new.attempts);
-        let message = story::sentence(account, new, now, with_code);
+        // The journal's usual view shows no fields.
+        let message = format!("{account}: {}", story::sentence(account, new, now, with_code));
         let message_id = message_id(before.map(|before| before.state), new.state);
         match level(new.state) {
             Level::WARN => tracing::warn!(account, state, reason, attempt, error, message_id, "{message}"),
@@ -47,7 +48,8 @@ impl News {
 
 /// Tells who asked for what.
 pub(super) fn asked(account: &AccountName, caller: &Caller, what: &str) {
-    tracing::info!(account = account.as_str(), caller_uid = caller.uid, "{what}");
+    let (account, caller_uid) = (account.as_str(), caller.uid);
+    tracing::info!(account, caller_uid, "{account}: user {caller_uid} asked for {what}");
 }
 
 fn level(state: State) -> Level {

@@ -14,6 +14,8 @@ pub fn sentence(account: &str, snapshot: &Snapshot, now: Now, with_code: bool) -
     let trouble = snapshot.trouble.as_deref();
     let cause = trouble.map(|trouble| trouble.text.as_str()).unwrap_or_default();
     let valid = snapshot.valid_token(now.boot).is_some();
+    let retry = trouble.and_then(|trouble| trouble.retry_at).map(|at| now.boot.until(at));
+    let next = retry.map_or(String::new(), |pause| format!("; next attempt in {}", span(pause)));
     match snapshot.state {
         // What an active account suffers from is a new sign-in that came to nothing.
         State::Active if !cause.is_empty() => {
@@ -21,12 +23,8 @@ pub fn sentence(account: &str, snapshot: &Snapshot, now: Now, with_code: bool) -
         }
         State::Active | State::Refreshing => signed_in(snapshot, now),
         State::Authorizing => waiting(snapshot, now.boot, with_code),
-        State::Degraded => format!("{}, but {cause}", signed_in(snapshot, now)),
-        State::Stale => {
-            let retry = trouble.and_then(|trouble| trouble.retry_at).map(|at| now.boot.until(at));
-            let next = retry.map_or(String::new(), |pause| format!("; next attempt in {}", span(pause)));
-            format!("the token has expired and cannot be renewed now: {cause}{next}")
-        }
+        State::Degraded => format!("{}, but {cause}{next}", signed_in(snapshot, now)),
+        State::Stale => format!("the token has expired and cannot be renewed now: {cause}{next}"),
         State::SignedOut => {
             let why = snapshot.reason.map_or("nobody is signed in", why_signed_out);
             let detail = if cause.is_empty() { String::new() } else { format!(" ({cause})") };

@@ -88,6 +88,9 @@ pub enum Command {
     /// Answer docker, podman or skopeo as a credential helper
     #[command(after_help = DOCKER_SCRIPT)]
     DockerCredential(DockerCredential),
+    /// Print what happens, one JSON object a line, until Ctrl-C
+    #[command(after_help = "Example:\n  bearerd events | jq --unbuffered 'select(.event == \"state\") | .message'")]
+    Events,
     /// Look at everything that has to work, and say what to do about what does not
     #[command(after_help = "Example:\n  sudo bearerd doctor")]
     Doctor(Doctor),
@@ -276,7 +279,7 @@ mod tests {
     fn bad_arguments_are_refused() {
         for line in [
             "bearerd",
-            "bearerd events",
+            "bearerd events kinde",
             "bearerd doctor a b",
             "bearerd token ../x",
             "bearerd token --wait 60",

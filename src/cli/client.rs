@@ -66,6 +66,27 @@ impl Client {
         if answer.status == StatusCode::NOT_MODIFIED { Ok(answer) } else { answer.good() }
     }
 
+    /// Opens a stream of server-sent events, from the event on that came after `last_event_id`.
+    pub async fn open(&self, path: &str, last_event_id: Option<&str>) -> Result<Incoming, Failure> {
+        let mut request = request(Method::GET, path);
+        request.headers_mut().insert(header::ACCEPT, header::HeaderValue::from_static("text/event-stream"));
+        if let Some(id) = last_event_id.and_then(|id| id.parse().ok()) {
+            request.headers_mut().insert("last-event-id", id);
+        }
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.not_connected(&error))?;
+        let response = async {
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await
+        };
+        let (parts, body) = response.await.map_err(|error| self.broken(&error))?.into_parts();
+        if parts.status.is_success() {
+            return Ok(body);
+        }
+        let body = read(body).await.map_err(|error| self.broken(error.as_ref()))?;
+        Err(Failure::answered(parts.status, &body))
+    }
+
     async fn exchange(&self, request: Request<Empty<Bytes>>, wait: Duration) -> Result<Answer, Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.not_connected(&error))?;
         let answer = async {

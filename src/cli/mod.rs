@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod client;
 mod doctor;
+mod events;
 mod failure;
 mod follow;
 mod login;
@@ -60,6 +61,7 @@ fn dispatch(common: &Common, command: Command, screen: &Screen) -> Result<Exit, 
             Command::Login(login) => login::run(&client, login, screen).await,
             Command::Logout { account } => verbs::logout(&client, account, screen).await,
             Command::Refresh { account, json } => verbs::refresh(&client, account, json, screen).await,
+            Command::Events => events::run(&client, screen).await,
             Command::Doctor(doctor) => doctor::run(&client, &common.config(), doctor, screen).await,
             Command::Wait(wait) => wait::run(&client, wait, screen).await,
             Command::Reload { json } => verbs::reload(&client, json, screen).await,
