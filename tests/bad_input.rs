@@ -94,7 +94,9 @@ fn unknown_accounts_options_paths_and_methods_are_named() {
     let misspelt = daemon.get("/v1/token?min_validty=300");
     assert_eq!(error(&misspelt), (400, "invalid_option".into()));
     assert_eq!(misspelt.text("parameter"), "min_validty");
-    assert_eq!(error(&daemon.get("/v1/token?scope=everything")), (400, "invalid_option".into()));
+    for query in ["scope=a%22b", "resource=api", "resource=https://api.example/%23part", "audience=%07"] {
+        assert_eq!(error(&daemon.get(&format!("/v1/token?{query}"))), (400, "invalid_option".into()), "{query}");
+    }
     assert_eq!(error(&daemon.get("/v1/accounts?verbose=1")), (400, "invalid_option".into()));
     assert_eq!(daemon.get("/v1/tokens").status, 404);
     let wrong = daemon.post("/v1/token");

@@ -3,6 +3,7 @@
 
 mod support;
 
+use serde_json::json;
 use support::{daemon::Daemon, oidc_provider::OidcProvider};
 
 fn config(server: &OidcProvider, client: &str, more: &str) -> String {
@@ -108,6 +109,68 @@ fn a_server_of_another_ca_gets_nothing() {
     assert_eq!(refused.status, 503, "{}", refused.body);
     assert_eq!(refused.text("error"), "provider_unreachable");
     assert!(refused.body.contains("certificate"), "{}", refused.body);
+}
+
+#[test]
+fn one_sign_in_brings_a_token_for_each_resource_and_each_narrower_scope() {
+    let server = OidcProvider::start(&["--interval", "1", "--access-ttl", "600"]);
+    let (one, two) = ("https://one.example/", "https://two.example/");
+    let config = format!(
+        "[accounts.box]\nissuer = \"{}\"\nclient_id = \"appliance\"\nca_file = \"{}\"\nresource = [\"{one}\", \"{two}\"]\n\
+         scopes = [\"openid\", \"offline_access\", \"api:read\", \"api:write\"]\n",
+        server.issuer,
+        server.ca().display()
+    );
+    let daemon = Daemon::start(&config);
+    let own = sign_in(&server, &daemon);
+    let signed_in = server.wait_for_event("token");
+    assert_eq!((&signed_in["audience"], &signed_in["scope"]), (&json!(one), &json!("api:read api:write")));
+
+    let grant = &signed_in["grant_id"];
+    let mut tokens = vec![own.clone()];
+    for (query, audience, scope) in [
+        ("resource=https://two.example/", two, "api:read api:write"),
+        ("scope=api:read", one, "api:read"),
+        ("scope=api:read&resource=https://two.example/", two, "api:read"),
+    ] {
+        let answer = daemon.get(&format!("/v1/token?{query}"));
+        assert_eq!(answer.status, 200, "{query}: {}", answer.body);
+        let token = answer.text("access_token");
+        let issued = server.wait_for_event("token");
+        assert_eq!((&issued["audience"], &issued["scope"]), (&json!(audience), &json!(scope)), "{query}");
+        assert_eq!((&issued["grant_id"], answer.text("scope").as_str()), (grant, scope), "{query}");
+        assert!(issued["refresh_token_sha256"].is_string(), "each refresh rotates: {issued}");
+        assert_eq!(daemon.get(&format!("/v1/token?{query}")).text("access_token"), token, "the same while it lives");
+        tokens.push(token);
+    }
+    tokens.sort();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 4);
+    for token in &tokens {
+        assert_eq!(server.resource(token), 200, "one does not end the other");
+    }
+
+    for (query, status, error) in
+        [("scope=admin", 403, "insufficient_scope"), ("resource=https://three.example/", 400, "invalid_option")]
+    {
+        let refused = daemon.get(&format!("/v1/token?{query}"));
+        assert_eq!((refused.status, refused.text("error").as_str()), (status, error), "{}", refused.body);
+    }
+    // Had the server been asked, it would have replaced the refresh token before it refused, and kept the new one.
+    let account = daemon.get("/v1/accounts/box");
+    assert_eq!((account.text("state").as_str(), account.json().get("last_error")), ("active", None));
+    assert_eq!(daemon.get("/v1/token").text("access_token"), own, "the account's own is as it was");
+
+    for _ in 0..3 {
+        assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 200);
+        let event = server.wait_for_event("token");
+        assert_eq!((&event["grant_id"], &event["audience"]), (grant, &json!(one)), "{event}");
+    }
+    assert_eq!(daemon.post("/v1/accounts/box/logout").status, 204);
+    server.wait_for_event("revocation");
+    for token in &tokens {
+        assert_eq!(server.resource(token), 401, "all of them end with the grant");
+    }
 }
 
 /// A request with a token that is bound to a key, to an endpoint where the server checks the proof itself.

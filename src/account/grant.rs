@@ -1,20 +1,22 @@
 //! A grant: the tokens, and the server and client they are bound to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     pace::SameToken,
     record::{Clocks, StoredMoment},
-    snapshot::Token,
+    snapshot::{Obstacle, Token},
 };
 use crate::{
     oauth::{
         client::{Client, Server},
         dpop::ProofKey,
+        error::harmless,
         exchange::Endpoint,
         id_token,
+        target::Target,
         token::TokenResponse,
     },
     secret::{Secret, exposed},
@@ -40,6 +42,8 @@ pub struct StoredGrant {
     expires: Option<StoredMoment>,
     #[serde(default)]
     keep_alive: Option<StoredMoment>,
+    #[serde(default)]
+    resource: Option<Vec<String>>,
     #[serde(with = "exposed::optional", default)]
     proof_key: Option<Secret>,
     #[serde(default)]
@@ -65,6 +69,8 @@ pub(super) struct Grant {
     pub age_is_known: bool,
     /// When the refresh token must have been used at the latest, lest the server ends it as idle.
     pub keep_alive: Option<Instant>,
+    /// The `resource` of the login (RFC 8707), which may not be the configured one any more.
+    resource: Option<Vec<String>>,
     /// What the refresh token may be bound to (RFC 9449 §5), so that every request for this grant needs a proof.
     pub key: Option<ProofKey>,
     /// The access token is bound to it too.
@@ -97,6 +103,7 @@ impl Grant {
             expires: got.expires_in.map(|lifetime| asked.at + lifetime),
             age_is_known: true,
             keep_alive: keep_alive(client, asked.at),
+            resource: Some(client.resource.clone()),
             key_bound: got.key_bound,
             key,
             same_token: SameToken::default(),
@@ -135,10 +142,62 @@ impl Grant {
         }
     }
 
+    /// The grant after a refresh for another target: of the reply, the refresh token alone is its own.
+    pub fn rotated(&self, got: &TokenResponse, client: &Client, asked: Asked) -> Self {
+        Self {
+            refresh_token: got.refresh_token.clone().or_else(|| self.refresh_token.clone()),
+            keep_alive: keep_alive(client, asked.at),
+            ..self.clone()
+        }
+    }
+
+    /// The access token of a reply that is for another target, with the scope that was asked for where the server does not
+    /// say.
+    pub fn other_token(&self, got: TokenResponse, scope: String, asked: Asked) -> Token {
+        Token {
+            fingerprint: got.access_token.fingerprint(),
+            secret: got.access_token,
+            expires: got.expires_in.map(|lifetime| asked.at + lifetime),
+            lifetime: got.expires_in,
+            scope: got.scope.unwrap_or(scope),
+            id_token: got.id_token,
+            key: self.key.clone().filter(|_| got.key_bound),
+        }
+    }
+
+    /// The same, unless it is not what was asked for: of another scope, or the account's own once more.
+    pub fn other_token_for(
+        &self,
+        target: &Target,
+        got: TokenResponse,
+        client: &Client,
+        asked: Asked,
+    ) -> Result<Arc<Token>, (Obstacle, String)> {
+        if !target.is_met_by(got.scope.as_deref(), client.tolerated_scope()) {
+            let (wanted, got) = (target.scope().unwrap_or_default(), harmless(&got.scope.unwrap_or_default(), 256));
+            return Err((
+                Obstacle::Scope,
+                format!("the server was asked for the scope \"{wanted}\" and gave \"{got}\""),
+            ));
+        }
+        if self.access_token.same_as(&got.access_token) {
+            let text = "the server was asked for a token of its own for this and gave the account's once more";
+            return Err((Obstacle::Target, text.to_owned()));
+        }
+        let scope = target.scope().unwrap_or_else(|| self.scope.clone());
+        Ok(Arc::new(self.other_token(got, scope, asked)))
+    }
+
     /// Whether the configuration still means the server and the client that this grant came from.
     pub fn belongs_to(&self, client: &Client) -> bool {
         let elsewhere = client.endpoints.token.as_ref().is_some_and(|token| !token.same_origin(&self.token_endpoint));
         self.issuer == client.issuer && self.client_id == client.client_id && !elsewhere
+    }
+
+    /// The `resource` that it is for: other ones would be refused, by some servers after they have replaced the refresh
+    /// token.
+    pub fn resource<'a>(&'a self, client: &'a Client) -> &'a [String] {
+        self.resource.as_ref().unwrap_or(&client.resource)
     }
 
     /// Whether this is the refresh token of this grant.
@@ -173,6 +232,7 @@ impl Grant {
             lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
             expires: self.expires.map(|end| StoredMoment::new(end, now)),
             keep_alive: self.keep_alive.map(|moment| StoredMoment::new(moment, now)),
+            resource: self.resource.clone(),
             proof_key: self.key.as_ref().map(ProofKey::expose),
             key_bound: self.key_bound,
             same_token: self.same_token,
@@ -210,6 +270,7 @@ impl Grant {
             age_is_known: clocks.is_same_boot(),
             keep_alive,
             key,
+            resource: stored.resource,
             key_bound: stored.key_bound,
             same_token: stored.same_token,
         })

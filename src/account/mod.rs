@@ -11,6 +11,7 @@
 
 mod backoff;
 mod discovery;
+mod errands;
 mod grant;
 mod identity;
 mod ledger;
@@ -24,6 +25,7 @@ mod revocation;
 mod session;
 mod show;
 mod snapshot;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -39,7 +41,8 @@ use self::{
     proof::Proofs,
     record::Clocks,
     revocation::Revocations,
-    session::{Means, Session},
+    session::{Means, Session, Wrote},
+    targets::Targets,
 };
 pub use self::{
     grant::StoredGrant,
@@ -48,13 +51,14 @@ pub use self::{
     proof::Seed,
     record::{Record, StoredMoment},
     revocation::StoredRevocation,
-    snapshot::{Answer, Fault, Need, Prompt, Reason, Snapshot, State, Token, Trouble},
+    snapshot::{Answer, Fault, Hindrance, Need, Obstacle, Prompt, Reason, Snapshot, State, Token, Trouble},
     waiting::StoredLogin,
 };
 use crate::{
     oauth::{
         client::{Client, Server},
         exchange::Request,
+        target::Target,
     },
     time::{Instant, Now},
 };
@@ -97,6 +101,7 @@ pub struct Account {
     /// Both clocks, when they were last seen together.
     clock: Now,
     session: Session,
+    targets: Targets,
     login: Login,
     ledger: Ledger,
     /// Who signed in first, if the server says such things.
@@ -131,6 +136,8 @@ struct InFlight {
 enum Purpose {
     Login,
     Refresh,
+    /// Of the account's token for one with another target.
+    Exchange(Box<Target>),
     Revoke,
     /// What it was for is over; a token in its reply is ended at once.
     Abandoned(Option<Origin>),
@@ -173,6 +180,7 @@ impl Account {
         let mut means = Means { client: &client, margin, ledger: &mut ledger, rng: &mut rng, now: now.boot };
         let mut account = Self {
             session: Session::new(grant, reason, record.generation, record.refreshing, &mut means),
+            targets: Targets::default(),
             login,
             identity: record.identity,
             revocations: Revocations::restore(record.revocations, &clocks),
@@ -231,6 +239,7 @@ impl Account {
             self.session.deadline().filter(|_| idle),
             self.login.deadline(now).filter(|_| idle),
             self.unattended_login_at().filter(|_| idle),
+            self.errand_deadline(now).filter(|_| idle),
             self.revocations.deadline().filter(|_| idle),
         ];
         parts.into_iter().flatten().min()
@@ -247,9 +256,13 @@ impl Account {
         self.ledger.end(version, result, now, &mut self.rng);
         let margin = self.schedule.refresh_margin;
         let mut means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
-        if self.session.wrote(failed, &mut means) {
-            self.foreign = None;
-            self.login.forget_trouble();
+        match self.session.wrote(failed, &mut means) {
+            Wrote::Nothing => {}
+            Wrote::Grant => {
+                self.foreign = None;
+                self.login.forget_trouble();
+            }
+            Wrote::Other(brought) => self.brought(*brought, now),
         }
         self.advance(now);
     }
@@ -286,6 +299,7 @@ impl Account {
             self.login.begin(&self.client, true, now);
         }
         self.session.begin(&mut self.ledger, now);
+        self.begin_errand(now);
         if self.in_flight.is_some() {
             return;
         }
@@ -299,6 +313,9 @@ impl Account {
         if let Some(request) = self.session.request(&self.client, &self.ledger) {
             let key = self.session.grant().and_then(|grant| grant.key.as_ref());
             return Some((Purpose::Refresh, self.proofs.prove_if(request, key)));
+        }
+        if let Some(exchange) = self.exchange(now) {
+            return Some(exchange);
         }
         if self.client.dpop && self.login.is_starting() {
             self.login.bind(|| self.proofs.new_key());

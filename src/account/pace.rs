@@ -122,15 +122,23 @@ pub(super) fn due(grant: &Grant, margin: Option<Duration>, now: Instant, rng: &m
     grant.refresh_token.as_ref()?;
     let by_lifetime = match (grant.expires, grant.lifetime) {
         (Some(end), _) if !grant.same_token.renews_early() => end,
-        (Some(end), Some(lifetime)) => {
-            let usual = (lifetime / 10).clamp(SHORTEST_MARGIN, LONGEST_MARGIN);
-            let margin = margin.unwrap_or(usual).min(lifetime / 5);
-            let before_end = between(margin, margin * 2, rng);
-            Instant::from_boot(end.since_boot().saturating_sub(before_end))
-        }
+        (Some(end), Some(lifetime)) => before_end(end, lifetime, margin, rng),
         _ => now + between(UNKNOWN_LIFETIME * 5 / 6, UNKNOWN_LIFETIME, rng),
     };
     Some(grant.keep_alive.map_or(by_lifetime, |idle| by_lifetime.min(idle)))
+}
+
+/// A margin before the end of a token, and up to another margin earlier by chance.
+pub(super) fn before_end(
+    end: Instant,
+    lifetime: Duration,
+    margin: Option<Duration>,
+    rng: &mut fastrand::Rng,
+) -> Instant {
+    let usual = (lifetime / 10).clamp(SHORTEST_MARGIN, LONGEST_MARGIN);
+    let margin = margin.unwrap_or(usual).min(lifetime / 5);
+    let before_end = between(margin, margin * 2, rng);
+    Instant::from_boot(end.since_boot().saturating_sub(before_end))
 }
 
 /// How long after a start an overdue refresh may begin while nobody waits for it. Boxes that lost power together start

@@ -33,6 +33,7 @@ impl Account {
         match purpose {
             Purpose::Login => self.login_replied(reply, asked, now),
             Purpose::Refresh => self.refresh_replied(reply, asked, now),
+            Purpose::Exchange(target) => self.exchanged(*target, reply, asked, now),
             Purpose::Abandoned(origin) => {
                 let got = reply.ok().and_then(|reply| TokenResponse::read(&reply, &self.client.profile, true).ok());
                 let grant = got.zip(origin).map(|(got, origin)| match origin {
@@ -74,6 +75,7 @@ impl Account {
                 self.identity = identity;
                 self.login.forget_trouble();
                 self.session.adopt(grant, &mut self.ledger);
+                self.targets.forget(now);
             }
             Err(stranger) => {
                 self.revoke(&grant, now);
@@ -109,7 +111,9 @@ impl Account {
         let read = read.map_err(|failure| failure.without(&self.session.sent_secrets()));
         let margin = self.schedule.refresh_margin;
         let mut means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
-        self.session.reply(read, lone, asked, &mut means);
+        if let Some((target, failure)) = self.session.reply(read, lone, asked, &mut means) {
+            self.targets.refused(&target, &failure, now, &mut self.rng);
+        }
     }
 
     /// Ends a grant at its server.

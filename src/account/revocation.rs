@@ -2,7 +2,7 @@
 //!
 //! A logout never waits for this. What the server does not take now is tried again for a week, also over restarts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::{
     backoff::Backoff,
     grant::Grant,
     record::{Clocks, StoredMoment},
+    snapshot::Token,
 };
 use crate::{
     oauth::{
@@ -108,6 +109,22 @@ impl Revocations {
             backoff: Backoff::default(),
         };
         self.waiting.extend(refresh.into_iter().chain([access]).map(revocation));
+    }
+
+    /// Ends the access tokens of a grant that are for other targets than its own.
+    pub fn end_others<'a>(&mut self, grant: &Grant, tokens: impl Iterator<Item = &'a Arc<Token>>, now: Instant) {
+        let Some(endpoint) = &grant.revocation_endpoint else { return };
+        self.waiting.extend(tokens.map(|token| Revocation {
+            issuer: grant.issuer.clone(),
+            client_id: grant.client_id.clone(),
+            endpoint: endpoint.clone(),
+            token_type: TokenType::Access,
+            token: token.secret.clone(),
+            next: now,
+            asked_for: false,
+            give_up: token.expires.map_or(now + PATIENCE, |end| end.min(now + PATIENCE)),
+            backoff: Backoff::default(),
+        }));
     }
 
     /// When the next one is to be tried.

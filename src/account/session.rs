@@ -4,19 +4,21 @@
 //! may have been lost on the way is remembered, so that a dead grant can be told from one that lost its last reply, and
 //! the disk is asked once more before a grant is given up.
 
+mod other;
 mod view;
 
 use std::{sync::Arc, time::Duration};
 
+pub(super) use self::other::Brought;
 use super::{
     grant::{Asked, Grant},
     ledger::Ledger,
     pace::{self, Pace},
-    snapshot::{Fault, Reason, Token, Trouble},
+    snapshot::{Fault, Obstacle, Reason, Token, Trouble},
     verdict::{Doubts, Verdict, fault_of, is_endpoint_doubtful},
 };
 use crate::{
-    oauth::{client::Client, error::Failure, exchange::Request, token::TokenResponse},
+    oauth::{client::Client, error::Failure, exchange::Request, target::Target, token::TokenResponse},
     secret::Secret,
     time::Instant,
 };
@@ -38,14 +40,24 @@ pub(super) struct Session {
 
 enum Step {
     Resting,
-    /// The intent is on its way to disk.
-    Recording(u64),
-    /// This refresh token is on its way to the server.
-    Refreshing(Secret),
+    /// The intent is on its way to disk, of a refresh for this target or, without one, for the account's own.
+    Recording(u64, Option<Target>),
+    /// This refresh token is on its way to the server, for such a target.
+    Refreshing(Secret, Option<Target>),
     /// The reply is on its way to disk.
-    Storing(u64, Box<Grant>),
+    Storing(u64, Box<Grant>, Option<Box<Brought>>),
     /// The server has ended the grant of this refresh token; the disk is asked whether there is a newer one.
     Checking(Secret, Reason, Trouble),
+}
+
+/// What a write has set free.
+pub(super) enum Wrote {
+    /// Nothing yet.
+    Nothing,
+    /// A grant, or a new token for the account's own target.
+    Grant,
+    /// What a refresh for another target brought.
+    Other(Box<Brought>),
 }
 
 /// What the session works with.
@@ -101,7 +113,7 @@ impl Session {
     /// a caller waits for the pause, `by_hand` does not.
     pub fn hurry(&mut self, by_hand: bool, now: Instant) {
         let earliest = now.max(self.pace.want(by_hand));
-        if self.refreshable() && !self.is_busy() {
+        if self.refreshable() && !self.is_refreshing() {
             self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
         }
     }
@@ -110,13 +122,13 @@ impl Session {
     pub fn begin(&mut self, ledger: &mut Ledger, now: Instant) {
         let due = self.due.is_some_and(|due| due <= now);
         if due && self.refreshable() && !self.is_busy() {
-            self.step = Step::Recording(ledger.want());
+            self.step = Step::Recording(ledger.want(), None);
         }
     }
 
     /// A refresh that has not gone out yet will not.
     pub fn forget_intent(&mut self, ledger: &mut Ledger) {
-        if matches!(self.step, Step::Recording(_)) {
+        if matches!(self.step, Step::Recording(..)) {
             self.step = Step::Resting;
             ledger.want();
         }
@@ -124,47 +136,66 @@ impl Session {
 
     /// The refresh request, once the intent is on disk.
     pub fn request(&mut self, client: &Client, ledger: &Ledger) -> Option<Request> {
-        let Step::Recording(version) = self.step else { return None };
+        let (version, aim) = match &self.step {
+            Step::Recording(version, aim) => (*version, aim.clone()),
+            _ => return None,
+        };
         let grant = self.grant.as_ref().filter(|_| ledger.is_stored(version))?;
         let token = grant.refresh_token.clone()?;
-        let request = if self.doubts.is_anywhere() {
-            client.refresh_anywhere(&grant.token_endpoint, &token)
-        } else {
-            client.refresh(&grant.token_endpoint, &token)
+        let endpoint = &grant.token_endpoint;
+        let resource = if self.doubts.is_anywhere() { &[][..] } else { grant.resource(client) };
+        let request = match &aim {
+            Some(target) => client.refresh_for(target, endpoint, &token, resource),
+            None => client.refresh(endpoint, &token, resource),
         };
-        self.step = Step::Refreshing(token);
+        self.step = Step::Refreshing(token, aim);
         Some(request)
     }
 
     /// Takes the reply to a refresh, or how it failed. `lone` is the refresh token of a reply that is of no other use.
+    /// Returns the failure of one that was for another target.
     pub fn reply(
         &mut self,
         reply: Result<TokenResponse, Failure>,
         lone: Option<Secret>,
         asked: Asked,
         means: &mut Means<'_>,
-    ) {
-        let (sent, grant) = match (std::mem::replace(&mut self.step, Step::Resting), &mut self.grant) {
-            (Step::Refreshing(sent), Some(grant)) => (sent, grant),
-            (step, _) => return self.step = step,
-        };
-        match reply {
-            Ok(got) => {
-                let fresh = Box::new(grant.renewed(got, means.client, asked));
-                self.step = Step::Storing(means.ledger.want(), fresh);
+    ) -> Option<(Target, Failure)> {
+        let (sent, aim, grant) = match (std::mem::replace(&mut self.step, Step::Resting), &mut self.grant) {
+            (Step::Refreshing(sent, aim), Some(grant)) => (sent, aim, grant),
+            (step, _) => {
+                self.step = step;
+                return None;
             }
-            Err(failure) => {
+        };
+        match (reply, aim) {
+            (Ok(got), None) => {
+                let fresh = Box::new(grant.renewed(got, means.client, asked));
+                self.step = Step::Storing(means.ledger.want(), fresh, None);
+            }
+            (Ok(got), Some(target)) => {
+                let fresh = Box::new(grant.rotated(&got, means.client, asked));
+                let token = grant.other_token_for(&target, got, means.client, asked);
+                self.step = Step::Storing(means.ledger.want(), fresh, Some(Box::new(Brought { target, token })));
+            }
+            (Err(failure), None) => {
                 grant.refresh_token = lone.or(grant.refresh_token.take());
                 self.attempts += 1;
                 self.fail(&failure, sent, means);
             }
+            (Err(failure), Some(target)) => {
+                grant.refresh_token = lone.or(grant.refresh_token.take());
+                self.leave_no_doubt(&failure, sent, means);
+                return Some((target, failure));
+            }
         }
+        None
     }
 
     /// Takes over the grant of a new login; a refresh of the old one that had not gone out yet is forgotten.
     pub fn adopt(&mut self, fresh: Grant, ledger: &mut Ledger) {
         self.doubts = Doubts::default();
-        self.step = Step::Storing(ledger.want(), Box::new(fresh));
+        self.step = Step::Storing(ledger.want(), Box::new(fresh), None);
     }
 
     /// Takes what newer grant the disk has, when it was asked whether this one has really ended. One with another refresh
@@ -190,29 +221,35 @@ impl Session {
 
     /// Goes on after a write: publishes what is on disk. When the disk refused, a new grant is published all the same,
     /// callers come first; an intent is not, for then the refresh token would be spent without a trace, unless the
-    /// token has ended and nothing is left to lose. Returns the grant's arrival, if there was one.
-    pub fn wrote(&mut self, failed: bool, means: &mut Means<'_>) -> bool {
+    /// token has ended and nothing is left to lose. Returns what arrived, if anything did.
+    pub fn wrote(&mut self, failed: bool, means: &mut Means<'_>) -> Wrote {
         match std::mem::replace(&mut self.step, Step::Resting) {
-            Step::Storing(version, fresh) if failed || means.ledger.is_stored(version) => {
-                self.publish(*fresh, means.margin, means.now, means.rng);
-                true
+            Step::Storing(version, fresh, brought) if failed || means.ledger.is_stored(version) => match brought {
+                None => {
+                    self.publish(*fresh, means.margin, means.now, means.rng);
+                    return Wrote::Grant;
+                }
+                Some(brought) => {
+                    self.grant = Some(*fresh);
+                    self.doubts.settle();
+                    return Wrote::Other(brought);
+                }
+            },
+            Step::Recording(version, Some(target)) if failed && !means.ledger.is_stored(version) => {
+                let token = Err((Obstacle::Fault(Fault::Storage), NO_TRACE.to_owned()));
+                return Wrote::Other(Box::new(Brought { target, token }));
             }
-            Step::Recording(version) if failed && !means.ledger.is_stored(version) => {
+            Step::Recording(version, None) if failed && !means.ledger.is_stored(version) => {
                 if self.token.as_ref().is_some_and(|token| token.is_valid(means.now)) {
                     self.due = Some(means.now + self.doubts.pause(STORAGE_RETRY, means.rng));
-                    let text =
-                        "the refresh waits until the disk can be written again, so that the grant cannot be lost";
-                    self.trouble = Some(Trouble { fault: Fault::Storage, text: text.into(), retry_at: self.due });
+                    self.trouble = Some(Trouble { fault: Fault::Storage, text: NO_TRACE.into(), retry_at: self.due });
                 } else {
-                    self.step = Step::Recording(0);
+                    self.step = Step::Recording(0, None);
                 }
-                false
             }
-            step => {
-                self.step = step;
-                false
-            }
+            step => self.step = step,
         }
+        Wrote::Nothing
     }
 
     /// Ends the grant.
@@ -287,4 +324,5 @@ impl Session {
     }
 }
 
+const NO_TRACE: &str = "the refresh waits until the disk can be written again, so that the grant cannot be lost";
 const STORAGE_RETRY: Duration = Duration::from_secs(50);

@@ -114,6 +114,28 @@ pub struct Trouble {
     pub retry_at: Option<Instant>,
 }
 
+/// Why a token for another target than the account's own cannot be had for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hindrance {
+    /// What stands in the way.
+    pub obstacle: Obstacle,
+    /// What happened, as in a [`Trouble`].
+    pub text: String,
+    /// Before this, asking again brings the same answer.
+    pub retry_at: Instant,
+}
+
+/// What stands in the way of a token for another target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The scope was not granted.
+    Scope,
+    /// There is no token for that target.
+    Target,
+    /// Whatever a refresh can fail for.
+    Fault(Fault),
+}
+
 /// An account at one moment. Published on every change; reading it is all that a cached token costs.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -169,6 +191,8 @@ pub enum Answer {
     LoginRequired,
     /// The operator has to mend the configuration first.
     Configuration,
+    /// This target cannot be had for now.
+    Hindered(Arc<Hindrance>),
 }
 
 impl State {

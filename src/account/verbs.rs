@@ -35,6 +35,9 @@ impl Account {
         for grant in self.session.durable_grant().into_iter().chain(&foreign) {
             self.revocations.end(grant, now);
         }
+        if let Some(grant) = self.session.grant() {
+            self.revocations.end_others(grant, self.targets.tokens(now), now);
+        }
         self.abandon_login();
         self.abandon_refresh();
         self.login.cancel(now);
@@ -66,6 +69,7 @@ impl Account {
     /// Somebody wants a new token now; it comes as soon as the floor between refreshes allows.
     pub fn handle_refresh(&mut self, now: Instant) {
         self.session.hurry(true, now);
+        self.targets.forgive(now);
         self.advance(now);
     }
 
@@ -107,7 +111,7 @@ impl Account {
 
     fn abandon_refresh(&mut self) {
         let origin = self.session.grant().map(|grant| Origin::Refresh(Box::new(grant.clone())));
-        self.abandon(|purpose| matches!(purpose, Purpose::Refresh), origin);
+        self.abandon(|purpose| matches!(purpose, Purpose::Refresh | Purpose::Exchange(_)), origin);
     }
 
     /// What is in flight for that purpose is not wanted any more; its slot stays taken until the reply is in.

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     account::{Account, AccountName, Need, Prompt, Record, RequestId, Seed, Snapshot, Token},
-    oauth::exchange::{Response, Unreachable},
+    oauth::{
+        exchange::{Response, Unreachable},
+        target::Target,
+    },
     platform::{clock, proof, provider::Provider, store::Store},
     time::Now,
 };
@@ -35,7 +38,7 @@ pub struct View {
 
 /// What the doors can ask of an account's task.
 pub(super) enum Command {
-    Token { need: Need, wait: Option<Duration>, reply: Reply<Result<Arc<Token>, Error>> },
+    Token { need: Need, target: Option<Target>, wait: Option<Duration>, reply: Reply<Result<Arc<Token>, Error>> },
     Login { replace: bool, reply: Reply<Result<Arc<Prompt>, Error>> },
     CancelLogin(Reply<bool>),
     Logout(Reply<Result<(), Error>>),
@@ -194,9 +197,15 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let now = clock::now();
         let (patience, what) = match command {
-            Command::Token { need, wait, reply } => {
-                self.machine.handle_need(&need, now);
-                (wait.unwrap_or(PATIENCE), Awaited::Token { need, for_a_person: wait.is_some(), reply })
+            Command::Token { mut need, target, wait, reply } => {
+                match &target {
+                    Some(target) => {
+                        need.attempts = self.machine.attempts_for(target);
+                        self.machine.handle_need_for(target, &need, now);
+                    }
+                    None => self.machine.handle_need(&need, now),
+                }
+                (wait.unwrap_or(PATIENCE), Awaited::Token { need, target, for_a_person: wait.is_some(), reply })
             }
             Command::Login { replace, reply } => {
                 self.machine.handle_login(replace, now.boot);

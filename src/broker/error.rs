@@ -50,6 +50,8 @@ pub enum Error {
     InsufficientScope {
         /// The account.
         account: AccountName,
+        /// What stands in the way.
+        cause: String,
     },
     /// The server does not answer, and no valid token is left.
     ProviderUnreachable {
@@ -130,7 +132,9 @@ impl std::fmt::Display for Error {
                 write!(f, "there is no account {name:?} that this caller may use; bearerd status lists those there are")
             }
             Self::InvalidOption { parameter, why } => write!(f, "{parameter}: {why}"),
-            Self::InsufficientScope { account } => write!(f, "{account}: the token does not have that scope"),
+            Self::InsufficientScope { account, cause } => {
+                write!(f, "{account}: {cause}; ask for less, or have it granted and sign in again")
+            }
             Self::ProviderUnreachable { account, cause, .. } => {
                 write!(f, "{account}: {cause}; it is tried again by itself")
             }

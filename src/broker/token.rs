@@ -6,6 +6,7 @@ use super::{Broker, Error, driver::Command};
 use crate::{
     account::{AccountName, Answer, Need, Token},
     config::{AccountSettings, Action},
+    oauth::target::{Target, Wish},
     platform::{clock, peer::Caller},
     secret::Fingerprint,
 };
@@ -53,14 +54,14 @@ impl Broker {
             rejected: request.rejected,
             attempts: 0,
         };
-        entry.settings.refuse_other_targets(request)?;
+        let target = entry.settings.target(request)?;
         let view = entry.handle.view();
         need.attempts = view.snapshot.attempts;
         let token = match view.snapshot.answer(&need, clock::boot()) {
-            Answer::Token(token) => token,
+            Answer::Token(token) if target.is_none() => token,
             _ => {
                 let may_see_prompt = self.allows(&entry.settings.rules, caller, Action::Login);
-                let answer = entry.handle.ask(|reply| Command::Token { need, wait: request.wait, reply }).await;
+                let answer = entry.handle.ask(|reply| Command::Token { need, target, wait: request.wait, reply }).await;
                 let answer = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }));
                 answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
             }
@@ -73,23 +74,16 @@ impl Broker {
 }
 
 impl AccountSettings {
-    /// A token with a target of its own cannot be had yet, and a broader one is never handed out instead.
-    fn refuse_other_targets(&self, request: &TokenRequest) -> Result<(), Error> {
-        let refused = |parameter: &'static str| Error::InvalidOption {
-            parameter: parameter.to_owned(),
-            why: format!("a token with a {parameter} other than the account's own cannot be had in this version"),
-        };
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
-        let own = |asked: &Option<String>, own: &str| asked.as_ref().is_none_or(|asked| words(asked) == words(own));
-        if !own(&request.scope, &self.client.scopes.join(" ")) {
-            return Err(refused("scope"));
+    /// What the token is to be for, where that is not what the whole sign-in is for. A broader token is never handed out
+    /// instead of one that cannot be had.
+    fn target(&self, request: &TokenRequest) -> Result<Option<Target>, Error> {
+        let TokenRequest { scope, audience, resource, .. } = request;
+        let invalid = |parameter: &str, why: String| Error::InvalidOption { parameter: parameter.to_owned(), why };
+        let wish = Wish { scope: scope.as_deref(), audience: audience.as_deref(), resource: resource.as_deref() };
+        let target = Target::read(wish, &self.client).map_err(|bad| invalid(bad.parameter(), bad.to_string()))?;
+        match target.as_ref().map(|target| (target, self.client.way_to(target))) {
+            Some((target, Err(unable))) => Err(invalid(target.parameter(), unable.to_string())),
+            _ => Ok(target),
         }
-        if !own(&request.audience, &self.client.audience.join(" ")) {
-            return Err(refused("audience"));
-        }
-        if !own(&request.resource, &self.client.resource.join(" ")) {
-            return Err(refused("resource"));
-        }
-        Ok(())
     }
 }

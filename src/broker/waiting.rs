@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Error, Reply};
 use crate::{
-    account::{Account, AccountName, Answer, Fault, Need, Prompt, Snapshot, Token},
+    account::{Account, AccountName, Answer, Fault, Hindrance, Need, Obstacle, Prompt, Snapshot, Token},
+    oauth::target::Target,
     time::Instant,
 };
 
@@ -17,7 +18,7 @@ pub(super) struct Waiting {
 /// What a caller waits for.
 pub(super) enum Awaited {
     /// A token; for a person to sign in too, if the caller said how long it waits.
-    Token { need: Need, for_a_person: bool, reply: Reply<Result<Arc<Token>, Error>> },
+    Token { need: Need, target: Option<Target>, for_a_person: bool, reply: Reply<Result<Arc<Token>, Error>> },
     /// The code of a login that has begun.
     Prompt(Reply<Result<Arc<Prompt>, Error>>),
     /// The disk, to have that version.
@@ -39,10 +40,12 @@ impl Waiting {
     pub fn settle(self, moment: &Moment<'_>) -> Option<Self> {
         let late = self.until <= moment.now;
         let what = match self.what {
-            Awaited::Token { need, for_a_person, reply } => match moment.token(&need, for_a_person, late) {
-                Some(answer) => tell(reply, answer),
-                None => (!reply.is_closed()).then_some(Awaited::Token { need, for_a_person, reply }),
-            },
+            Awaited::Token { need, target, for_a_person, reply } => {
+                match moment.token(&need, target.as_ref(), for_a_person, late) {
+                    Some(answer) => tell(reply, answer),
+                    None => (!reply.is_closed()).then_some(Awaited::Token { need, target, for_a_person, reply }),
+                }
+            }
             Awaited::Prompt(reply) => match moment.prompt(late) {
                 Some(answer) => tell(reply, answer),
                 None => Some(Awaited::Prompt(reply)),
@@ -67,21 +70,38 @@ fn tell<T>(reply: Reply<T>, answer: T) -> Option<Awaited> {
 }
 
 impl Moment<'_> {
-    fn token(&self, need: &Need, for_a_person: bool, late: bool) -> Option<Result<Arc<Token>, Error>> {
+    fn token(
+        &self,
+        need: &Need,
+        target: Option<&Target>,
+        for_a_person: bool,
+        late: bool,
+    ) -> Option<Result<Arc<Token>, Error>> {
         let account = self.account.clone();
-        match self.snapshot.answer(need, self.now) {
+        let answer = match target {
+            Some(target) => self.machine.answer_for(target, need, self.snapshot, self.now),
+            None => self.snapshot.answer(need, self.now),
+        };
+        match answer {
             Answer::Token(token) => Some(Ok(token)),
             Answer::LoginPending | Answer::LoginRequired if for_a_person && !late => None,
             Answer::LoginPending => Some(Err(Error::LoginPending { account, prompt: self.snapshot.prompt.clone() })),
             Answer::LoginRequired => Some(Err(self.login_required())),
             Answer::Configuration => Some(Err(Error::Configuration { account, cause: self.cause() })),
             Answer::AwaitRefresh | Answer::AwaitPrompt if !late => None,
-            Answer::AwaitRefresh | Answer::AwaitPrompt => Some(self.token_after_all(need)),
+            Answer::AwaitRefresh | Answer::AwaitPrompt => Some(self.token_after_all(need, target)),
+            Answer::Hindered(hindrance) => Some(Err(self.hindered(&hindrance, target))),
         }
     }
 
     /// The refresh takes longer than the caller waits: an old token that still lives is better than none.
-    fn token_after_all(&self, need: &Need) -> Result<Arc<Token>, Error> {
+    fn token_after_all(&self, need: &Need, target: Option<&Target>) -> Result<Arc<Token>, Error> {
+        if let Some(target) = target {
+            let hindrance = self.machine.hindrance_of(target).map(|hindrance| self.hindered(&hindrance, Some(target)));
+            return Err(hindrance
+                .or_else(|| self.in_trouble())
+                .unwrap_or(Error::Timeout { account: self.account.clone() }));
+        }
         let old = self.snapshot.valid_token(self.now).filter(|token| need.rejected != Some(token.fingerprint));
         old.cloned().ok_or_else(|| self.in_trouble().unwrap_or(Error::Timeout { account: self.account.clone() }))
     }
@@ -124,16 +144,33 @@ impl Moment<'_> {
     /// The last failure as an error.
     fn in_trouble(&self) -> Option<Error> {
         let trouble = self.snapshot.trouble.as_ref()?;
-        let (account, cause) = (self.account.clone(), trouble.text.clone());
-        Some(match trouble.fault {
+        Some(self.failed(trouble.fault, trouble.text.clone(), trouble.retry_at))
+    }
+
+    fn failed(&self, fault: Fault, cause: String, retry_at: Option<Instant>) -> Error {
+        let account = self.account.clone();
+        match fault {
             Fault::Unreachable | Fault::Clock => {
-                let retry_after: Option<Duration> = trouble.retry_at.map(|at| self.now.until(at));
+                let retry_after: Option<Duration> = retry_at.map(|at| self.now.until(at));
                 Error::ProviderUnreachable { account, retry_after, cause }
             }
             Fault::Provider => Error::ProviderError { account, cause },
             Fault::Configuration => Error::Configuration { account, cause },
             Fault::Storage => Error::Storage { account, cause },
-        })
+        }
+    }
+
+    /// What stands in the way of a token for another target, as an error.
+    fn hindered(&self, hindrance: &Hindrance, target: Option<&Target>) -> Error {
+        let (account, cause) = (self.account.clone(), hindrance.text.clone());
+        match hindrance.obstacle {
+            Obstacle::Scope => Error::InsufficientScope { account, cause },
+            Obstacle::Target => {
+                let parameter = target.map(Target::parameter).unwrap_or_default().to_owned();
+                Error::InvalidOption { parameter, why: cause }
+            }
+            Obstacle::Fault(fault) => self.failed(fault, cause, Some(hindrance.retry_at)),
+        }
     }
 
     fn cause(&self) -> String {

@@ -123,14 +123,10 @@ impl Client {
         self.request(endpoint, form, &self.extra.token)
     }
 
-    /// A refresh (RFC 6749 §6). No scope: without one the server grants what it granted before.
-    pub fn refresh(&self, endpoint: &Endpoint, refresh_token: &Secret) -> Request {
-        self.request(endpoint, refresh_form(refresh_token, &self.resource), &self.extra.refresh)
-    }
-
-    /// The same without naming a `resource`, for a server that refuses the configured ones.
-    pub fn refresh_anywhere(&self, endpoint: &Endpoint, refresh_token: &Secret) -> Request {
-        self.request(endpoint, refresh_form(refresh_token, &[]), &self.extra.refresh)
+    /// A refresh (RFC 6749 §6) of a grant for this `resource`. No scope: without one the server grants what it granted
+    /// before.
+    pub fn refresh(&self, endpoint: &Endpoint, refresh_token: &Secret, resource: &[String]) -> Request {
+        self.request(endpoint, refresh_form(refresh_token, resource), &self.extra.refresh)
     }
 
     /// A revocation (RFC 7009 §2.1).
@@ -232,11 +228,11 @@ pub(super) mod tests {
             "scope=openid+offline&audience=https%3A%2F%2Fapi%2F&resource=https%3A%2F%2Fr1%2F&resource=https%3A%2F%2Fr2%2F&org=7&client_id=abc"
         );
         assert_eq!(
-            body(&client.refresh(&endpoint, &Secret::new("r"))),
+            body(&client.refresh(&endpoint, &Secret::new("r"), &client.resource)),
             "grant_type=refresh_token&refresh_token=r&resource=https%3A%2F%2Fr1%2F&resource=https%3A%2F%2Fr2%2F&client_id=abc"
         );
         assert_eq!(
-            body(&client.refresh_anywhere(&endpoint, &Secret::new("r"))),
+            body(&client.refresh(&endpoint, &Secret::new("r"), &[])),
             "grant_type=refresh_token&refresh_token=r&client_id=abc"
         );
         assert_eq!(

@@ -58,6 +58,20 @@ pub enum Unable {
     ScopeIgnored,
 }
 
+/// What was not asked for at the sign-in, so that no refresh can bring it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Beyond {
+    /// These scopes.
+    #[error("the scope \"{0}\" was not granted at the sign-in")]
+    Scope(String),
+    /// These resources.
+    #[error("the sign-in was not for the resource {0}; list it under resource in the account, and sign in again")]
+    Resource(String),
+    /// These audiences.
+    #[error("the sign-in was not for the audience {0}; list it under audience in the account, and sign in again")]
+    Audience(String),
+}
+
 impl Client {
     /// The way to a token for this target. What the account's configuration says counts before what is known of the
     /// server.
@@ -74,13 +88,24 @@ impl Client {
         }
     }
 
-    /// Whether this scope may be asked for by a refresh of a grant of `granted`; the words that may not, else.
-    pub fn scope_out_of_reach(&self, target: &Target, granted: &str) -> Option<String> {
-        if self.profile.scope_on_refresh == ScopeOnRefresh::Any {
-            return None;
-        }
+    /// Whether tokens for other targets come by exchange.
+    pub fn exchanges(&self) -> bool {
+        self.narrow.or(self.profile.narrow) == Some(Narrow::Exchange)
+    }
+
+    /// Why a refresh of a grant of that scope and resource must not ask for this target, if it must not. RFC 6749 §6 and
+    /// RFC 8707 §2.2 forbid what was not granted, and a server may have replaced the refresh token before it says so.
+    pub fn out_of_reach(&self, target: &Target, scope: &str, resource: &[String]) -> Option<Beyond> {
+        let within = |words: &[String], granted: &[String]| words.iter().all(|word| granted.contains(word));
         let own = self.scopes.iter().map(String::as_str);
-        target.scope_beyond(&granted.split_whitespace().chain(own).collect::<Vec<_>>())
+        let scope = target.scope_beyond(&scope.split_whitespace().chain(own).collect::<Vec<_>>());
+        match (scope, target.resource(), target.audience()) {
+            (Some(words), _, _) if self.profile.scope_on_refresh != ScopeOnRefresh::Any => Some(Beyond::Scope(words)),
+            _ if self.profile.refresh_reaches_other_targets => None,
+            (_, Some(words), _) if !within(&words, resource) => Some(Beyond::Resource(words.join(" "))),
+            (_, _, Some(words)) if !within(&words, &self.audience) => Some(Beyond::Audience(words.join(" "))),
+            _ => None,
+        }
     }
 
     /// A scope that may be in the answer although it was not asked for by the caller.
@@ -89,10 +114,15 @@ impl Client {
         self.profile.offline_scope.as_deref().filter(|_| with_offline)
     }
 
-    /// A refresh for this target (RFC 6749 §6). `anywhere`: without the account's own `resource`, which the server refuses.
-    pub fn refresh_for(&self, target: &Target, endpoint: &Endpoint, refresh_token: &Secret, anywhere: bool) -> Request {
-        let own = if anywhere { &[][..] } else { &self.resource };
-        let mut form = super::client::refresh_form(refresh_token, target.resource().as_deref().unwrap_or(own));
+    /// A refresh for this target (RFC 6749 §6) of a grant for this `resource`.
+    pub fn refresh_for(
+        &self,
+        target: &Target,
+        endpoint: &Endpoint,
+        refresh_token: &Secret,
+        resource: &[String],
+    ) -> Request {
+        let mut form = super::client::refresh_form(refresh_token, target.resource().as_deref().unwrap_or(resource));
         let scope = target.scope().map(|scope| match self.tolerated_scope() {
             Some(offline) => format!("{scope} {offline}"),
             None => scope,
@@ -137,8 +167,9 @@ mod tests {
     #[test]
     fn a_refresh_names_the_target_in_place_of_the_accounts_own() {
         let mut client = Client { resource: vec!["https://r1/".into()], ..kinde(Some("abc")) };
-        let refresh =
-            |client: &Client, target: &Target| body(&client.refresh_for(target, &endpoint(), &Secret::new("r"), false));
+        let refresh = |client: &Client, target: &Target| {
+            body(&client.refresh_for(target, &endpoint(), &Secret::new("r"), &client.resource))
+        };
         assert_eq!(
             refresh(&client, &target(&client)),
             "grant_type=refresh_token&refresh_token=r&resource=https%3A%2F%2Fr2%2F&scope=a+b&audience=x&client_id=abc"
@@ -148,7 +179,7 @@ mod tests {
         let scope = Target::read(Wish { scope: Some("a"), ..Wish::default() }, &client).expect("a target");
         let scope = scope.expect("another than the own");
         assert!(refresh(&client, &scope).contains("&resource=https%3A%2F%2Fr1%2F&"), "the own where it names none");
-        let anywhere = body(&client.refresh_for(&scope, &endpoint(), &Secret::new("r"), true));
+        let anywhere = body(&client.refresh_for(&scope, &endpoint(), &Secret::new("r"), &[]));
         assert!(!anywhere.contains("resource"), "{anywhere}");
     }
 
@@ -183,11 +214,19 @@ mod tests {
 
     #[test]
     fn what_was_never_granted_is_not_asked_for_unless_the_server_is_known_to_give_it() {
-        let mut client = Client { scopes: vec!["a".into()], ..kinde(Some("abc")) };
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut client = Client { scopes: owned(&["a"]), audience: owned(&["w", "x"]), ..kinde(Some("abc")) };
         let target = target(&client);
-        assert_eq!(client.scope_out_of_reach(&target, "c").as_deref(), Some("b"));
-        assert_eq!(client.scope_out_of_reach(&target, "b c"), None);
+        let resource = owned(&["https://r1/", "https://r2/"]);
+        assert_eq!(client.out_of_reach(&target, "c", &resource), Some(Beyond::Scope("b".into())));
+        assert_eq!(client.out_of_reach(&target, "b c", &resource), None);
+        assert_eq!(client.out_of_reach(&target, "b c", &[]), Some(Beyond::Resource("https://r2/".into())));
+        client.audience.clear();
+        assert_eq!(client.out_of_reach(&target, "b c", &resource), Some(Beyond::Audience("x".into())));
+        client.profile.refresh_reaches_other_targets = true;
+        assert_eq!(client.out_of_reach(&target, "b", &[]), None);
+        assert_eq!(client.out_of_reach(&target, "", &[]), Some(Beyond::Scope("b".into())));
         client.profile.scope_on_refresh = ScopeOnRefresh::Any;
-        assert_eq!(client.scope_out_of_reach(&target, ""), None);
+        assert_eq!(client.out_of_reach(&target, "", &[]), None);
     }
 }

@@ -27,6 +27,8 @@ pub struct Profile {
     pub refresh_404: Doubt,
     /// What a server makes of `scope` in a refresh.
     pub scope_on_refresh: ScopeOnRefresh,
+    /// Whether a refresh brings tokens for audiences and resources that were not asked for at the sign-in.
+    pub refresh_reaches_other_targets: bool,
     /// Whether a refresh ends the access token that there was.
     pub refresh_revokes_old_access_token: bool,
     /// The way to tokens for other targets, where it is none that the two keys above imply.

@@ -38,6 +38,17 @@ pub enum BadTarget {
     Resource,
 }
 
+impl BadTarget {
+    /// The parameter that carried it.
+    pub fn parameter(self) -> &'static str {
+        match self {
+            Self::Scope => "scope",
+            Self::Audience => "audience",
+            Self::Resource => "resource",
+        }
+    }
+}
+
 impl Target {
     /// Reads a wish of a client; `None` where it comes to what the client asks for anyway.
     pub fn read(wish: Wish<'_>, client: &Client) -> Result<Option<Self>, BadTarget> {
@@ -63,6 +74,15 @@ impl Target {
     /// The resource, if it is one of its own.
     pub fn resource(&self) -> Option<Vec<String>> {
         self.resource.as_ref().map(|words| words.iter().cloned().collect())
+    }
+
+    /// The parameter that makes it another than the account's own.
+    pub fn parameter(&self) -> &'static str {
+        match (&self.resource, &self.audience) {
+            (Some(_), _) => "resource",
+            (None, Some(_)) => "audience",
+            (None, None) => "scope",
+        }
     }
 
     /// The words of the scope that nobody may have who has `granted`; none where it has no scope of its own.

@@ -42,7 +42,7 @@ async fn errors_have_the_names_of_the_contract() {
     let (name, text) = refused("one", Some(("min_validty", 5u32.into()))).await;
     assert_eq!(name, "Error.InvalidOption");
     assert!(text.starts_with("min_validty:"), "{text}");
-    for (key, value) in [("min_validity", Variant::from("5")), ("wait", 21u32.into()), ("scope", "c".into())] {
+    for (key, value) in [("min_validity", Variant::from("5")), ("wait", 21u32.into()), ("resource", "c".into())] {
         assert_eq!(refused("one", Some((key, value))).await.0, "Error.InvalidOption", "{key}");
     }
     let one = proxy(&client, &format!("{PATH}/accounts/one"), ACCOUNT).await;
@@ -51,6 +51,20 @@ async fn errors_have_the_names_of_the_contract() {
         assert_eq!((name.as_str(), text.starts_with("force:")), ("Error.InvalidOption", true), "{method}: {text}");
     }
     let none: [(&str, Variant<'static>); 0] = [];
+    for (htm, htu, option, parameter) in [
+        ("GET", "api.example/x", None, "htu"),
+        ("G T", "https://api.example/x", None, "htm"),
+        ("GET", "https://api.example/x", Some(("nonce", Variant::from(5u32))), "nonce"),
+        ("GET", "https://api.example/x", Some(("noce", "n".into())), "noce"),
+    ] {
+        let wanted: HashMap<_, _> = option.into_iter().collect();
+        let (name, text) = call(&one, "SignProof", &(htm, htu, wanted)).await.expect_err(parameter);
+        let named = text.starts_with(&format!("{parameter}:"));
+        assert_eq!((name.as_str(), named), ("Error.InvalidOption", true), "{text}");
+    }
+    let wanted: HashMap<&str, Variant<'static>> = HashMap::new();
+    let (name, _) = call(&one, "SignProof", &("GET", "https://api.example/x", wanted)).await.expect_err("no grant");
+    assert_eq!(name, "Error.LoginRequired");
     assert_eq!(call(&one, "Refresh", &options(none)).await.expect_err("no grant").0, "Error.LoginRequired");
 }
 

@@ -54,7 +54,7 @@ process.stdout.on('error', () => process.exit(0));
 
 // The library writes notices to stdout, which is for our lines alone.
 console.info = () => {};
-const { default: Provider } = await import('oidc-provider');
+const { default: Provider, errors } = await import('oidc-provider');
 const { createMemoryAdapter } = await import('oidc-provider/lib/adapters/memory_adapter.js');
 
 const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -71,7 +71,7 @@ const client = (client_id, token_endpoint_auth_method) => ({
   grant_types: [DEVICE_GRANT, 'refresh_token'],
   response_types: [],
   redirect_uris: [],
-  scope: 'openid offline_access api:read',
+  scope: 'openid offline_access api:read api:write',
 });
 
 const configuration = {
@@ -90,11 +90,20 @@ const configuration = {
     deviceFlow: { enabled: true },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options['dpop-nonces'] },
     introspection: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      // A token is for one resource; of several that are asked for, for the first.
+      defaultResource: (_ctx, _client, oneOf) => oneOf?.[0],
+      getResourceServerInfo: (_ctx, resource) => {
+        if (!/^https:\/\/(one|two)\.example\/$/.test(resource)) throw new errors.InvalidTarget();
+        return { scope: 'api:read api:write', audience: resource, accessTokenFormat: 'opaque' };
+      },
+    },
     revocation: { enabled: true },
   },
   findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
   rotateRefreshToken: true,
-  scopes: ['openid', 'offline_access', 'api:read'],
+  scopes: ['openid', 'offline_access', 'api:read', 'api:write'],
   ttl: {
     AccessToken: Number(options['access-ttl']),
     DeviceCode: Number(options['device-ttl']),
@@ -107,7 +116,7 @@ async function resource(ctx, provider) {
   const token = value && await provider.AccessToken.find(value);
   ctx.set('cache-control', 'no-store');
   if (token) {
-    ctx.body = { sub: token.accountId, client_id: token.clientId, scope: token.scope };
+    ctx.body = { sub: token.accountId, client_id: token.clientId, scope: token.scope, aud: token.aud };
   } else {
     ctx.status = 401;
     ctx.set('www-authenticate', value ? 'Bearer error="invalid_token"' : 'Bearer');
@@ -134,6 +143,8 @@ function report(provider) {
     ...caller(ctx),
     grant_type: ctx.oidc.params.grant_type,
     scope: ctx.body.scope,
+    resource: ctx.oidc.params.resource,
+    audience: ctx.oidc.entities.AccessToken?.aud,
     token_type: ctx.body.token_type,
     expires_in: ctx.body.expires_in,
     grant_id: ctx.oidc.entities.Grant?.jti,

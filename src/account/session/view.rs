@@ -41,7 +41,7 @@ impl Session {
     /// The generation of [`Session::durable_grant`].
     pub fn durable_generation(&self) -> u64 {
         match &self.step {
-            Step::Storing(_, fresh) => self.generation + u64::from(self.is_another(fresh)),
+            Step::Storing(_, fresh, _) => self.generation + u64::from(self.is_another(fresh)),
             _ => self.generation,
         }
     }
@@ -61,7 +61,7 @@ impl Session {
     /// What belongs on disk now: the newest grant that is known, published or not.
     pub fn durable_grant(&self) -> Option<&Grant> {
         match &self.step {
-            Step::Storing(_, fresh) => Some(fresh),
+            Step::Storing(_, fresh, _) => Some(fresh),
             _ => self.grant.as_ref(),
         }
     }
@@ -69,7 +69,7 @@ impl Session {
     /// Whether a reply to a refresh of [`Session::durable_grant`] is, or may be, outstanding.
     pub fn is_interrupted_if_killed_now(&self) -> bool {
         match self.step {
-            Step::Recording(_) | Step::Refreshing(_) | Step::Checking(..) => true,
+            Step::Recording(..) | Step::Refreshing(..) | Step::Checking(..) => true,
             Step::Storing(..) => false,
             Step::Resting => self.doubts.is_reply_lost() && self.grant.is_some(),
         }
@@ -80,6 +80,21 @@ impl Session {
         !matches!(self.step, Step::Resting)
     }
 
+    /// Whether what has begun is for the account's own target.
+    pub fn is_refreshing(&self) -> bool {
+        match &self.step {
+            Step::Resting => false,
+            Step::Recording(_, aim) | Step::Refreshing(_, aim) => aim.is_none(),
+            Step::Storing(_, _, brought) => brought.is_none(),
+            Step::Checking(..) => true,
+        }
+    }
+
+    /// Whether there is a grant of which nothing is in doubt, and nothing going on with it.
+    pub fn is_well(&self) -> bool {
+        self.grant.is_some() && !self.is_busy() && self.trouble.is_none() && !self.doubts.is_reply_lost()
+    }
+
     /// Whether the disk is to be asked for a newer grant before this one is given up.
     pub fn is_checking(&self) -> bool {
         matches!(self.step, Step::Checking(..))
@@ -88,15 +103,15 @@ impl Session {
     /// The state, as far as this part alone decides it.
     pub fn state(&self, unsaved: bool, now: Instant) -> State {
         let Some(token) = self.token.as_ref().filter(|_| self.grant.is_some()) else {
-            return if self.is_busy() { State::Refreshing } else { State::SignedOut };
+            return if self.is_refreshing() { State::Refreshing } else { State::SignedOut };
         };
         let valid = token.is_valid(now);
         match &self.trouble {
             Some(Trouble { fault: Fault::Configuration, .. }) => State::Misconfigured,
             Some(_) if valid => State::Degraded,
             Some(_) => State::Stale,
-            None if unsaved && valid && !self.is_busy() => State::Degraded,
-            None if self.is_busy() || !valid => State::Refreshing,
+            None if unsaved && valid && !self.is_refreshing() => State::Degraded,
+            None if self.is_refreshing() || !valid => State::Refreshing,
             None => State::Active,
         }
     }

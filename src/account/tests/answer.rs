@@ -59,6 +59,7 @@ fn word(snapshot: &Snapshot, need: &Need) -> &'static str {
         Answer::LoginPending => "login_pending",
         Answer::LoginRequired => "login_required",
         Answer::Configuration => "configuration",
+        Answer::Hindered(_) => "hindered",
     }
 }
 

@@ -21,6 +21,7 @@ mod revocations;
 mod same_token;
 mod server;
 mod table;
+mod targets;
 mod unattended;
 
 use std::{
@@ -30,7 +31,8 @@ use std::{
 };
 
 use super::{
-    Account, LoginMode, Need, Reason, Record, RequestId, Schedule, Seed, Snapshot, State, grant::Grant, record::Clocks,
+    Account, Answer, LoginMode, Need, Reason, Record, RequestId, Schedule, Seed, Snapshot, State, grant::Grant,
+    record::Clocks,
 };
 use crate::{
     oauth::{
@@ -38,6 +40,7 @@ use crate::{
         client_auth::ClientAuth,
         exchange::{Endpoint, Request, Response, Unreachable},
         profile::Profile,
+        target::Target,
     },
     time::{Instant, Now, UnixTime},
 };
@@ -94,6 +97,7 @@ enum What {
     DeviceAuthorization,
     Poll,
     Refresh,
+    Exchange,
     Revocation,
 }
 
@@ -230,6 +234,27 @@ impl World {
         self.ask(&need);
     }
 
+    /// A caller who wants a token for that target.
+    fn want(&mut self, target: &Target, need: &Need) {
+        let need = Need { attempts: self.account.attempts_for(target), ..*need };
+        self.account.handle_need_for(target, &need, self.clock());
+        self.settle();
+    }
+
+    /// What that caller is told, in one word, or the token itself.
+    fn told(&self, target: &Target, need: &Need) -> String {
+        let answer = self.account.answer_for(target, need, &self.snapshot(), self.boot_now());
+        match answer {
+            Answer::Token(token) => token.secret.expose().to_owned(),
+            Answer::AwaitRefresh => "wait".into(),
+            Answer::AwaitPrompt => "await_prompt".into(),
+            Answer::LoginPending => "login_pending".into(),
+            Answer::LoginRequired => "login_required".into(),
+            Answer::Configuration => "configuration".into(),
+            Answer::Hindered(hindrance) => format!("{:?}: {}", hindrance.obstacle, hindrance.text),
+        }
+    }
+
     fn ask(&mut self, need: &Need) {
         self.account.handle_need(need, self.clock());
         self.settle();
@@ -244,6 +269,7 @@ impl Sent {
         let what = match (request.form.is_some(), form.get("grant_type").map(String::as_str)) {
             (false, _) => What::Discovery,
             (_, Some("refresh_token")) => What::Refresh,
+            (_, Some(grant_type)) if grant_type.ends_with(":token-exchange") => What::Exchange,
             (_, Some(_)) => What::Poll,
             (_, None) if form.contains_key("token") => What::Revocation,
             (_, None) => What::DeviceAuthorization,

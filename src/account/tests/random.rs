@@ -1,9 +1,16 @@
 //! Chance writes the story: events in any order, and after each of them what must always hold.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{Disk, LoginMode, Need, Schedule, Sent, State, What, World, client, replies, secs};
-use crate::oauth::exchange::{Response, Unreachable};
+use crate::oauth::{
+    client::Client,
+    exchange::{Response, Unreachable},
+    target::{Target, Wish},
+};
 
 /// The account, a server with single-use refresh tokens, and what both are known to have seen.
 struct Story {
@@ -25,7 +32,12 @@ struct Story {
     writes: usize,
     polls: usize,
     refreshes: usize,
+    /// The targets that tokens are for.
+    targets: HashMap<String, String>,
+    served: usize,
 }
+
+const OWN: &str = "https://own/";
 
 /// The device code that is out, and what the server has said about it.
 #[derive(Default)]
@@ -40,7 +52,7 @@ struct Code {
 
 #[test]
 fn whatever_happens_nothing_gets_stuck_lost_or_out_of_hand() {
-    let (mut polls, mut refreshes, mut tokens) = (0, 0, 0);
+    let (mut polls, mut refreshes, mut tokens, mut served) = (0, 0, 0, 0);
     for seed in 0..100 {
         let mut story = Story::new(seed);
         for _ in 0..200 {
@@ -50,9 +62,16 @@ fn whatever_happens_nothing_gets_stuck_lost_or_out_of_hand() {
         polls += story.polls;
         refreshes += story.refreshes;
         tokens += story.tokens;
+        served += story.served;
     }
     // The stories must have led somewhere, or nothing was tested.
+    assert!(served > 10, "{served} times somebody got a token for another target");
     assert!(polls > 1000 && refreshes > 700 && tokens > 500, "{polls} polls, {refreshes} refreshes, {tokens} tokens");
+}
+
+fn with_resources() -> Client {
+    // The last one is what a request for all of them shows here.
+    Client { resource: (0..3).map(|n| format!("https://r{n}/")).chain([OWN.into()]).collect(), ..client() }
 }
 
 impl Story {
@@ -61,7 +80,12 @@ impl Story {
         let login = [LoginMode::Auto, LoginMode::OnDemand, LoginMode::Manual][rng.usize(..3)];
         let refresh_margin = rng.bool().then(|| secs(rng.u64(..2000)));
         Self {
-            world: World::from_disk(client(), Schedule { login, refresh_margin, sealed: rng.bool() }, None, seed),
+            world: World::from_disk(
+                with_resources(),
+                Schedule { login, refresh_margin, sealed: rng.bool() },
+                None,
+                seed,
+            ),
             rng,
             current: 0,
             tokens: 0,
@@ -75,10 +99,15 @@ impl Story {
             writes: 0,
             polls: 0,
             refreshes: 0,
+            targets: HashMap::new(),
+            served: 0,
         }
     }
 
     fn happen(&mut self) {
+        if self.world.state() == State::Active && self.rng.u32(..3) == 0 {
+            return self.want();
+        }
         match self.rng.u32(..100) {
             0..45 if self.world.out.is_some() => self.answer(),
             0..45 => self.go_on(),
@@ -105,7 +134,8 @@ impl Story {
                 self.ended.insert(self.code.name.clone());
             }
             68..72 => self.world.refresh(),
-            72..84 => self.need(),
+            72..80 => self.need(),
+            80..84 => self.want(),
             84..90 => self.world.disk = [Disk::Works, Disk::Works, Disk::Fails, Disk::Slow][self.rng.usize(..4)],
             90..97 if self.world.writing.is_some() => {
                 let well = self.world.disk != Disk::Fails && self.rng.u32(..4) > 0;
@@ -131,6 +161,21 @@ impl Story {
         let rejected = snapshot.token.filter(|_| self.rng.bool()).map(|token| token.fingerprint);
         let min_validity = secs(self.rng.u64(..8000));
         self.world.ask(&Need { min_validity, rejected, attempts: snapshot.attempts });
+    }
+
+    /// A caller wants a token for another target. What it is told is never another target's, nor the account's own.
+    fn want(&mut self) {
+        let uri = format!("https://r{}/", self.rng.u32(..3));
+        let wish = Wish { resource: Some(&uri), ..Wish::default() };
+        let target = Target::read(wish, &with_resources()).expect("a target").expect("another than the own");
+        let need = Need { min_validity: secs(self.rng.u64(..800)), ..Need::default() };
+        self.world.want(&target, &need);
+        let told = self.world.told(&target, &need);
+        if told.starts_with("at-") {
+            assert_ne!(Some(&told), self.world.token().as_ref(), "the account's own for another target");
+            assert_eq!(*self.targets.get(&told).expect("a token for a target"), uri);
+            self.served += 1;
+        }
     }
 
     fn restart(&mut self) {
@@ -188,9 +233,13 @@ impl Story {
                 13 => replies::error("expired_token"),
                 _ => self.issue(),
             },
+            What::Refresh if sent.field("resource") != OWN && self.rng.u32(..6) == 0 => replies::error(
+                ["invalid_target", "invalid_scope", "invalid_grant", "use_dpop_nonce"][self.rng.usize(..4)],
+            ),
             What::Refresh if self.rng.u32(..8) == 0 => replies::error(error),
             What::Refresh if sent.field("refresh_token") == format!("rt-{}", self.current) => self.issue(),
             What::Refresh => replies::error("invalid_grant"),
+            What::Exchange => replies::error("invalid_request"),
         }
     }
 
@@ -205,6 +254,12 @@ impl Story {
 
     /// What a careful observer on the wire concludes from this reply.
     fn take_note(&mut self, sent: &Sent, reply: &Result<Response, Unreachable>) {
+        if let (false, Ok(reply)) = (sent.field("resource") == OWN, reply)
+            && let Ok(body) = serde_json::from_slice::<serde_json::Value>(&reply.body)
+            && let Some(token) = body["access_token"].as_str()
+        {
+            self.targets.insert(token.to_owned(), sent.field("resource").to_owned());
+        }
         let (status, body) = match reply {
             Ok(reply) => (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default()),
             Err(_) => (0, serde_json::Value::Null),

@@ -212,7 +212,7 @@ fn account_of(error: &Error) -> Option<&AccountName> {
     match error {
         Error::LoginRequired { account, .. }
         | Error::LoginPending { account, .. }
-        | Error::InsufficientScope { account }
+        | Error::InsufficientScope { account, .. }
         | Error::ProviderUnreachable { account, .. }
         | Error::ProviderError { account, .. }
         | Error::Configuration { account, .. }
