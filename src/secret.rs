@@ -39,6 +39,16 @@ impl Secret {
 }
 
 impl Fingerprint {
+    /// The first 64 bits as a number.
+    pub fn number(self) -> u64 {
+        self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    /// The first 16 hexadecimal digits, which name a token in a log and are of no use for anything else.
+    pub fn prefix(self) -> String {
+        format!("{:016x}", self.number())
+    }
+
     /// 64 hexadecimal digits.
     pub fn to_hex(self) -> String {
         let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
@@ -102,6 +112,7 @@ mod tests {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Fingerprint::from_hex(known), Some(Secret::new("abc").fingerprint()));
         assert_ne!(Fingerprint::from_hex(known), Some(Secret::new("abd").fingerprint()));
+        assert_eq!(Secret::new("abc").fingerprint().prefix(), known[..16]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A cached token costs a look into a map, the policy, and a read of what the account last published; only what is not
 //! there yet goes through the account's task.
 
+mod audit;
 mod driver;
 mod error;
 mod lifecycle;
@@ -54,6 +55,7 @@ pub struct Broker {
     changed: watch::Sender<u64>,
     general: watch::Sender<Option<General>>,
     reloading: Mutex<()>,
+    audit: audit::Audit,
 }
 
 type Accounts = BTreeMap<AccountName, Arc<Entry>>;
@@ -75,6 +77,7 @@ impl Broker {
             changed: watch::Sender::new(0),
             general: watch::Sender::new(None),
             reloading: Mutex::default(),
+            audit: audit::Audit::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the journal is told: one line for each change of an account that a person would want to know of, and one for
-//! each time somebody asked for a change. None for a poll, a retry or a token that was handed out.
+//! each time somebody asked for a change. None for a poll or a retry; tokens that
+//! were handed out are in the audit's.
 
 use tracing::Level;
 

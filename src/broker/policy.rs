@@ -20,6 +20,11 @@ pub fn allows(rules: &[Rule], caller: &Caller, action: Action, own_uid: u32) -> 
     by_rule || (privileged && action != Action::Token)
 }
 
+/// Which rule lets the caller do this, the first of them, counted from 0; `None` where it takes no rule.
+pub fn rule(rules: &[Rule], caller: &Caller, action: Action) -> Option<usize> {
+    rules.iter().position(|rule| rule.names(caller) && rule.actions.contains(&action))
+}
+
 /// The word for an action, as it stands in a rule.
 pub fn word(action: Action) -> &'static str {
     match action {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Broker, Error, driver::Command};
+use super::{Broker, Entry, Error, driver::Command};
 use crate::{
     account::{AccountName, Answer, Need, Token},
     config::{AccountSettings, Action},
@@ -48,7 +48,7 @@ impl Broker {
         name: Option<&str>,
         request: &TokenRequest,
     ) -> Result<TokenAnswer, Error> {
-        let (name, entry) = self.account(caller, name, Action::Token)?;
+        let (name, entry) = self.account_for_token(caller, name)?;
         let mut need = Need {
             min_validity: request.min_validity.unwrap_or(entry.settings.min_validity),
             rejected: request.rejected,
@@ -66,10 +66,30 @@ impl Broker {
                 answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
             }
         };
+        self.audit.issued(caller, &name, &entry.settings.rules, &token);
         let expires_in = token.remaining(clock::boot()).map(|left| left.as_secs());
         // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
         let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));
         Ok(TokenAnswer { account: name, token, expires_in, expires_at })
+    }
+
+    /// The full name of an account, for a caller who may have its token.
+    pub fn find_for_token(&self, caller: &Caller, name: Option<&str>) -> Result<AccountName, Error> {
+        self.account_for_token(caller, name).map(|(name, _)| name)
+    }
+
+    /// The account, if the caller may have its token. A refusal is recorded, also where the caller is told that there is
+    /// no such account.
+    fn account_for_token(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Entry>), Error> {
+        let found = self.account(caller, name, Action::Token);
+        if let Err(Error::NotAuthorized { .. } | Error::NoSuchAccount { .. }) = &found {
+            let all = self.all();
+            let wanted = name.or_else(|| all.keys().next().filter(|_| all.len() == 1).map(AccountName::as_str));
+            if let Some((account, _)) = all.get_key_value(wanted.unwrap_or("default")) {
+                self.audit.denied(caller, account);
+            }
+        }
+        found
     }
 }
 

@@ -16,6 +16,10 @@ pub const CLIENT_REFUSED: &str = "00588555bbd34461a636505e616a790a";
 pub const STATE_DAMAGED: &str = "c00ca0db2d324b00b9fd172f0164ec4b";
 /// A configuration has mistakes and is not used.
 pub const CONFIGURATION_REJECTED: &str = "0bd6f1ec32874e7eb2ad5f208cc15241";
+/// A caller got a token.
+pub const TOKEN_ISSUED: &str = "59d3be180d3345fab879db4ee57779c9";
+/// A caller wanted a token and may not have it.
+pub const TOKEN_DENIED: &str = "fc973bf6d76b46ee84cef50c7f2d67b6";
 
 #[cfg(test)]
 mod tests {
@@ -34,6 +38,8 @@ mod tests {
             CLIENT_REFUSED,
             STATE_DAMAGED,
             CONFIGURATION_REJECTED,
+            TOKEN_ISSUED,
+            TOKEN_DENIED,
         ];
         assert_eq!(explained, known);
         for member in ["Subject: ", "Defined-By: bearerd", "Documentation: man:bearerd"] {

@@ -1,0 +1,73 @@
+//! Who got a token and who did not: a record of each in the journal. Programs ask again and again, so equal records are
+//! written once in a while, with the number of those that were left out.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{policy, repeats::Repeats};
+use crate::{
+    account::{AccountName, Token},
+    config::{Action, Rule},
+    platform::{catalog, clock, peer::Caller},
+};
+
+/// What has been recorded lately.
+pub(super) struct Audit {
+    issued: Mutex<Repeats<(u32, u64)>>,
+    denied: Mutex<Repeats<(u32, AccountName)>>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { issued: Mutex::new(Repeats::new(SAME_TOKEN)), denied: Mutex::new(Repeats::new(SAME_DENIAL)) }
+    }
+}
+
+impl Audit {
+    /// Records that a caller gets this token. Its SHA-256 is known, so a repeated record costs a look into a map.
+    pub fn issued(&self, caller: &Caller, account: &AccountName, rules: &[Rule], token: &Token) {
+        let Some(left_out) = lock(&self.issued).note((caller.uid, token.fingerprint.number()), clock::boot()) else {
+            return;
+        };
+        let caller_uid = caller.uid;
+        let (account, scope) = (account.as_str(), token.scope.as_str());
+        let rule = policy::rule(rules, caller, Action::Token).map(|at| at + 1);
+        let (token_sha256, message_id) = (token.fingerprint.prefix(), catalog::TOKEN_ISSUED);
+        tracing::info!(
+            account,
+            caller_uid,
+            caller_gid = caller.gid,
+            scope,
+            rule,
+            token_sha256,
+            left_out,
+            message_id,
+            "user {caller_uid} got a token of {account}"
+        );
+    }
+
+    /// Records that a caller may have no token of that account.
+    pub fn denied(&self, caller: &Caller, account: &AccountName) {
+        let Some(left_out) = lock(&self.denied).note((caller.uid, account.clone()), clock::boot()) else { return };
+        let (caller_uid, account) = (caller.uid, account.as_str());
+        let message_id = catalog::TOKEN_DENIED;
+        tracing::warn!(
+            account,
+            caller_uid,
+            caller_gid = caller.gid,
+            left_out,
+            message_id,
+            "user {caller_uid} wanted a token of {account}, and no rule allows that"
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long the same caller may have the same token without another record.
+const SAME_TOKEN: Duration = Duration::from_secs(600);
+const SAME_DENIAL: Duration = Duration::from_secs(60);
