@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{
-    grants::{Code, Decision, Grant, marker},
+    grants::{AccessToken, Code, Decision, Grant, marker},
     provider::{Provider, is_within},
     qr_png,
     received::{Endpoint, Received},
@@ -23,6 +23,7 @@ impl Provider {
             Endpoint::DeviceAuthorization => self.device_authorization(received),
             Endpoint::Poll => self.poll(received),
             Endpoint::Refresh => self.refresh(received),
+            Endpoint::Exchange => self.exchange(received),
             Endpoint::Revocation => self.revoke(received),
             Endpoint::Discovery => self.discovery(&received.path),
             Endpoint::Resource => self.resource(received),
@@ -122,6 +123,36 @@ impl Provider {
             return Answer::error(400, "invalid_scope", "more than was granted");
         }
         self.issue(index, scope)
+    }
+
+    /// Token exchange (RFC 8693): of an access token that lives for one with less scope, and without a refresh token.
+    fn exchange(&mut self, received: &Received) -> Answer {
+        if let Some(refusal) = self.refuse_client(received) {
+            return refusal;
+        }
+        for name in ["subject_token_type", "requested_token_type"] {
+            if received.parameter(name) != Some("urn:ietf:params:oauth:token-type:access_token") {
+                self.object(received, &format!("{name} is {:?}", received.parameter(name)));
+            }
+        }
+        let (now, subject) = (Instant::now(), received.parameter("subject_token"));
+        let lives = |token: &AccessToken| Some(token.value.as_str()) == subject && token.is_valid(now);
+        let Some(grant) = self.grants.iter_mut().find(|grant| grant.access.iter().any(lives)) else {
+            self.object(received, "the subject token is not one that lives");
+            return Answer::error(400, "invalid_request", "the subject token is not valid");
+        };
+        let expires = Some(now + Duration::from_secs(300));
+        let token = AccessToken { value: marker("at"), expires, revoked: false };
+        let answer = json!({
+            "access_token": token.value,
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "scope": received.parameter("scope"),
+        });
+        self.secrets.push(token.value.clone());
+        grant.access.push(token);
+        Answer::json(200, answer)
     }
 
     fn revoke(&mut self, received: &Received) -> Answer {

@@ -14,6 +14,8 @@ pub enum Endpoint {
     Poll,
     /// `POST /oauth2/token` with a refresh token
     Refresh,
+    /// `POST /oauth2/token` with an access token to be exchanged (RFC 8693)
+    Exchange,
     /// `POST /oauth2/revoke`
     Revocation,
     /// `GET /.well-known/…`
@@ -89,6 +91,7 @@ impl Received {
             "/oauth2/token" => match self.parameter("grant_type") {
                 Some(DEVICE_GRANT) => Endpoint::Poll,
                 Some("refresh_token") => Endpoint::Refresh,
+                Some(TOKEN_EXCHANGE) => Endpoint::Exchange,
                 _ => Endpoint::Other,
             },
             "/oauth2/revoke" => Endpoint::Revocation,
@@ -134,4 +137,5 @@ impl Received {
     }
 }
 
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
