@@ -283,6 +283,7 @@ fn the_log_has_a_line_a_change_and_none_a_poll_or_a_retry() {
         ("asked for a sign-in", "caller_uid="),
         ("waiting for sign-in, open ", "state=\"authorizing\""),
         ("signed in", "state=\"active\""),
+        ("got a token of box", "token_sha256="),
         ("asked for a refresh", "caller_uid="),
         ("signed in", "state=\"degraded\" attempt=2 error="),
         ("asked for a refresh", "caller_uid="),
@@ -293,7 +294,7 @@ fn the_log_has_a_line_a_change_and_none_a_poll_or_a_retry() {
     .zip(&lines)
     .map(|((text, field), line)| line.contains(text) && line.contains(field))
     .collect();
-    assert_eq!((said, lines.len()), (vec![true; 9], 9), "{log}");
+    assert_eq!((said, lines.len()), (vec![true; 10], 10), "{log}");
     assert!(server.user_codes().iter().all(|code| !log.contains(code)), "the code is in the log only if asked for");
 }
 
