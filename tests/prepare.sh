@@ -23,6 +23,7 @@ need zbarimg zbar-tools
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || missing="$missing fonts-dejavu-core"
 need faketime faketime
 need git git
+need chromium chromium
 need kubectl kubernetes-client
 need skopeo skopeo
 
