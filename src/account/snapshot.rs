@@ -228,6 +228,13 @@ impl Reason {
     }
 }
 
+impl Prompt {
+    /// The address that needs the least typing.
+    pub fn link(&self) -> &str {
+        self.verification_uri_complete.as_ref().unwrap_or(&self.verification_uri)
+    }
+}
+
 impl Token {
     /// Its type (RFC 6749 §7.1), which is also the scheme of the `Authorization` header that carries it.
     pub fn token_type(&self) -> &'static str {

@@ -3,4 +3,5 @@
 pub mod dbus;
 pub mod http;
 pub mod limits;
+mod page;
 pub mod problem;

@@ -32,7 +32,7 @@ use crate::{
 pub struct View {
     /// The account as it is.
     pub snapshot: Snapshot,
-    /// Counts the changes, from a number that no earlier run of the daemon reached.
+    /// The number of this change among those of all accounts, from one that no earlier run of the daemon reached.
     pub revision: u64,
 }
 
@@ -123,8 +123,10 @@ impl Driver {
     pub fn start(name: AccountName, machine: Account, world: World) -> Handle {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let now = clock::now();
-        let first = View { snapshot: machine.snapshot(now.boot), revision: now.wall.0 << 20 };
+        let revision = *world.changed.borrow() + 1;
+        let first = View { snapshot: machine.snapshot(now.boot), revision };
         let (views, seen) = watch::channel(Arc::new(first));
+        world.changed.send_replace(revision);
         let stop = CancellationToken::new();
         let driver = Self {
             name,
@@ -252,8 +254,9 @@ impl Driver {
             return;
         }
         self.tell(&snapshot, now);
-        self.views.send_replace(Arc::new(View { snapshot, revision: old.revision + 1 }));
-        self.world.changed.send_modify(|changes| *changes += 1);
+        let revision = *self.world.changed.borrow() + 1;
+        self.views.send_replace(Arc::new(View { snapshot, revision }));
+        self.world.changed.send_replace(revision);
     }
 
     /// Not a part of `run`, where the view, and the token in it, would live for as long as the task.

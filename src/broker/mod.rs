@@ -74,7 +74,8 @@ impl Broker {
             boot_id: clock::boot_id(),
             own_uid: Caller::ourselves().uid,
             provider: Provider::default(),
-            changed: watch::Sender::new(0),
+            // A run makes fewer changes than fit into the seconds since it started, a million a second.
+            changed: watch::Sender::new(clock::now().wall.0 << 20),
             general: watch::Sender::new(None),
             reloading: Mutex::default(),
             audit: audit::Audit::default(),
@@ -103,7 +104,7 @@ impl Broker {
         self.general.borrow().as_ref().map_or(0, |general| general.connections_per_user)
     }
 
-    /// Ticks whenever an account publishes something, or accounts come or go.
+    /// Ticks whenever an account publishes something, or accounts come or go: the number of the last change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::disallowed_methods, reason = "each test uses a part, and tests may read clocks")]
 
 pub mod authorization_server;
+pub mod browser;
 pub mod bus;
 pub mod daemon;
 pub mod guarded;

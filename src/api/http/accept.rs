@@ -15,8 +15,9 @@ use hyper_util::{
 };
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
 
-use super::{framing, route};
+use super::{Door, framing, route};
 use crate::{
     api::limits::{self, Limits, Place},
     broker::{Broker, repeats::Repeats},
@@ -28,7 +29,7 @@ pub struct Porter {
     listener: tokio::net::UnixListener,
     /// The same socket, for what waits there behind the first one.
     same: UnixListener,
-    broker: Arc<Broker>,
+    door: Arc<Door>,
     limits: Arc<Limits>,
     graceful: GracefulShutdown,
     complaints: Repeats<()>,
@@ -40,7 +41,7 @@ impl Porter {
         Ok(Self {
             same: listener.try_clone()?,
             listener: tokio::net::UnixListener::from_std(listener)?,
-            broker,
+            door: Arc::new(Door { broker, closing: CancellationToken::new() }),
             limits,
             graceful: GracefulShutdown::new(),
             complaints: Repeats::new(COMPLAINTS),
@@ -75,13 +76,14 @@ impl Porter {
     /// Closes the door, and gives those who are in the middle of an answer some time.
     pub async fn leave(self) {
         drop((self.listener, self.same));
+        self.door.closing.cancel();
         // What waits for a person must not hold up the stop.
         let _ = tokio::time::timeout(LAST_ANSWERS, self.graceful.shutdown()).await;
     }
 
     fn place(&self, stream: &impl AsFd) -> Option<Place> {
         let peer = getsockopt(stream, sockopt::PeerCredentials).ok()?;
-        self.limits.take(peer.uid(), self.broker.connections_per_user())
+        self.limits.take(peer.uid(), self.door.broker.connections_per_user())
     }
 
     /// Identifies the caller, once, before anything is read from it.
@@ -90,14 +92,14 @@ impl Porter {
             Ok(caller) => Arc::new(caller),
             Err(error) => return tracing::warn!(%error, "a caller without an identity was turned away"),
         };
-        let Some(place) = place.keep(limits::allowed(&self.broker, &caller)) else { return };
-        let broker = self.broker.clone();
+        let Some(place) = place.keep(limits::allowed(&self.door.broker, &caller)) else { return };
+        let door = self.door.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (broker, caller) = (broker.clone(), caller.clone());
+            let (door, caller) = (door.clone(), caller.clone());
             async move {
                 Ok::<_, Infallible>(match framing::refusal(&request) {
                     Some(refusal) => refusal,
-                    None => route::answer(&broker, &caller, &request).await,
+                    None => route::answer(&door, &caller, &request).await,
                 })
             }
         });

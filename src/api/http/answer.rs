@@ -1,27 +1,28 @@
 //! Answers: the JSON of accounts, tokens, prompts and errors.
 
-use std::sync::Arc;
-
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    header::{
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, REFERRER_POLICY,
+        RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    },
 };
 use serde_json::{Value, json};
 
-use super::{request::Kind, token_json::token_json};
+use super::{body::Body, request::Kind, token_json::token_json};
 use crate::{
     account::{AccountName, Prompt},
-    api::problem,
+    api::{page, problem},
     broker::{Error, Finding, ProofAnswer, Sight, TokenAnswer},
     platform::clock,
     qr,
 };
 
 /// What goes back.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Body>;
 
 /// A token.
 pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
@@ -57,7 +58,7 @@ pub fn accounts(sights: &[Sight]) -> Answer {
 
 /// A prompt in the kind that the client asked for; `None` where that kind cannot be made.
 pub fn prompt(status: StatusCode, account: &AccountName, prompt: &Prompt, kind: Kind) -> Option<Answer> {
-    let link = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
+    let link = prompt.link();
     let content = match kind {
         Kind::Json => prompt_json(account, prompt).to_string().into_bytes(),
         Kind::Text => prompt_text(prompt, link).into_bytes(),
@@ -119,6 +120,25 @@ pub fn method_not_allowed(allowed: &'static str) -> Answer {
     answer
 }
 
+/// The page for people.
+pub fn page(status: StatusCode, sights: &[Sight], notice: Option<&str>) -> Answer {
+    let mut answer = secret(body(status, "text/html; charset=utf-8", page::draw(sights, notice)));
+    let headers = answer.headers_mut();
+    if let Ok(policy) = HeaderValue::try_from(page::policy()) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    // With "no-referrer" a browser would hide the origin of the page's own forms.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    answer
+}
+
+/// Sends a browser back to the page.
+pub fn to_the_page() -> Answer {
+    let mut answer = empty(StatusCode::SEE_OTHER);
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
+    answer
+}
+
 /// A JSON document.
 pub fn json_body(status: StatusCode, value: &Value) -> Answer {
     body(status, Kind::Json.media_type(), value.to_string())
@@ -126,12 +146,22 @@ pub fn json_body(status: StatusCode, value: &Value) -> Answer {
 
 /// A status alone.
 pub fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Body::default());
     *answer.status_mut() = status;
     answer
 }
 
 fn account_json(sight: &Sight) -> Value {
+    let mut members = state_json(sight);
+    let prompt = sight.view.snapshot.prompt.as_ref().filter(|_| sight.may_see_prompt);
+    if let Some(prompt) = prompt {
+        members["prompt"] = prompt_json(&sight.name, prompt);
+    }
+    members
+}
+
+/// An account without its prompt. The sentence in it has the code where the caller may see that.
+pub fn state_json(sight: &Sight) -> Value {
     let (snapshot, now) = (&sight.view.snapshot, sight.now);
     let token = snapshot.token.as_ref();
     let mut members = json!({
@@ -165,15 +195,12 @@ fn account_json(sight: &Sight) -> Value {
             error
         }),
     );
-    let prompt = snapshot.prompt.as_ref().filter(|_| sight.may_see_prompt);
-    set("prompt", prompt.map(|prompt: &Arc<Prompt>| prompt_json(&sight.name, prompt)));
     members
 }
 
-fn prompt_json(account: &AccountName, prompt: &Prompt) -> Value {
+/// A prompt with its QR code.
+pub fn prompt_json(account: &AccountName, prompt: &Prompt) -> Value {
     let now = clock::now();
-    let link = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
-    let drawn = || qr::svg(link).map(|svg| format!("data:image/svg+xml;base64,{}", BASE64_STANDARD.encode(svg)));
     let mut members = json!({
         "account": account.as_str(),
         "user_code": prompt.user_code,
@@ -181,7 +208,7 @@ fn prompt_json(account: &AccountName, prompt: &Prompt) -> Value {
         "expires_in": now.boot.until(prompt.expires).as_secs(),
         "expires_at": now.wall_at(prompt.expires).0,
         "interval": prompt.interval.as_secs(),
-        "qr_code": prompt.qr_code.clone().or_else(drawn),
+        "qr_code": page::picture(prompt),
     });
     if let Some(complete) = &prompt.verification_uri_complete {
         members["verification_uri_complete"] = complete.as_str().into();
@@ -223,7 +250,7 @@ fn account_of(error: &Error) -> Option<&AccountName> {
 }
 
 fn body(status: StatusCode, media_type: &'static str, content: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(content.into()));
+    let mut answer = Response::new(Body::Whole(Full::new(content.into())));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

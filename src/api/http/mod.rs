@@ -12,23 +12,37 @@
 //! | `POST /v1/accounts/{name}/probe` | look whether the account has all that it needs, as `bearerd doctor` shows it |
 //! | `POST /v1/accounts/{name}/dpop` | a proof for one request with a token that is bound to a key |
 //! | `POST /v1/reload` | read the configuration again |
+//! | `GET /v1/events` | server-sent events: `state`, `prompt`, `token`, `removed` |
 //! | `GET /v1/health` | 200 while serving |
+//! | `GET /` | a page for people; its forms `POST` to `/accounts/{name}/login` and `/accounts/{name}/cancel` |
 
 mod accept;
 mod answer;
+mod body;
+mod events;
 mod framing;
 mod guard;
 mod request;
 mod route;
 mod token_json;
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use self::accept::Porter;
+use crate::broker::Broker;
 
 /// Asks the accept loop whether it still turns.
 pub type Pulse = oneshot::Sender<()>;
+
+/// What every connection shares.
+struct Door {
+    broker: Arc<Broker>,
+    /// Ends what would otherwise go on for as long as the client listens.
+    closing: CancellationToken,
+}
 
 /// Accepts connections until `shutdown`, then lets those that are in the middle of an answer finish it, for a while.
 /// `pulses` are answered by the accept loop itself, so that the watchdog is fed only while it turns.

@@ -9,11 +9,13 @@ use hyper::{
 use serde_json::json;
 
 use super::{
+    Door,
     answer::{self, Answer},
-    guard,
+    events, guard,
     request::{self, Kind},
 };
 use crate::{
+    api::problem,
     broker::{Broker, Error},
     platform::peer::Caller,
 };
@@ -21,6 +23,8 @@ use crate::{
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route<'a> {
+    Page(Page<'a>),
+    Events,
     Token(Option<&'a str>),
     Accounts,
     Account(&'a str),
@@ -34,8 +38,16 @@ enum Route<'a> {
     Health,
 }
 
+/// What the page for people consists of: itself, and where its forms go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page<'a> {
+    Whole,
+    Login(&'a str),
+    Cancel(&'a str),
+}
+
 /// Answers one request of a caller that has been identified.
-pub async fn answer<B>(broker: &Arc<Broker>, caller: &Caller, request: &Request<B>) -> Answer {
+pub async fn answer<B>(door: &Door, caller: &Arc<Caller>, request: &Request<B>) -> Answer {
     if let Some(objection) = guard::objection(request.headers()) {
         return answer::plain_error(StatusCode::FORBIDDEN, "not_authorized", objection);
     }
@@ -49,24 +61,27 @@ pub async fn answer<B>(broker: &Arc<Broker>, caller: &Caller, request: &Request<
         return answer::method_not_allowed(route.allowed());
     }
     let query = request.uri().query().unwrap_or_default();
-    let answered = obey(broker, caller, route, method, query, request.headers()).await;
+    let answered = obey(door, caller, route, method, query, request.headers()).await;
     answered.unwrap_or_else(|error| answer::error(&error))
 }
 
 async fn obey(
-    broker: &Arc<Broker>,
-    caller: &Caller,
+    door: &Door,
+    caller: &Arc<Caller>,
     route: Route<'_>,
     method: &Method,
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Answer, Error> {
+    let broker = &door.broker;
     let has_parameters = matches!(route, Route::Token(_) | Route::Proof(_))
         || matches!(route, Route::Login(_)) && method == Method::POST;
     if !has_parameters {
         request::no_parameters(query)?;
     }
     Ok(match (route, method.as_str()) {
+        (Route::Page(page), _) => show_page(broker, caller, page).await,
+        (Route::Events, _) => events::stream(broker, caller, headers, &door.closing),
         (Route::Token(name), _) => {
             let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
             let asked = request::token_request(query)?;
@@ -120,6 +135,19 @@ async fn obey(
     })
 }
 
+/// The page, or what a form on it asks for: after that the page again, with what went wrong on it.
+async fn show_page(broker: &Broker, caller: &Caller, page: Page<'_>) -> Answer {
+    let done = match page {
+        Page::Whole => return answer::page(StatusCode::OK, &broker.list(caller), None),
+        Page::Login(name) => broker.login(caller, Some(name), false).await.map(|_| ()),
+        Page::Cancel(name) => broker.cancel_login(caller, Some(name)).await,
+    };
+    match done {
+        Ok(()) => answer::to_the_page(),
+        Err(error) => answer::page(problem::names(&error).status, &broker.list(caller), Some(&error.to_string())),
+    }
+}
+
 /// The code that is out, if one is.
 fn prompt(broker: &Broker, caller: &Caller, name: &str, headers: &HeaderMap) -> Result<Answer, Error> {
     Ok(match broker.prompt(caller, Some(name))? {
@@ -149,7 +177,7 @@ async fn look(broker: &Broker, caller: &Caller, name: &str, headers: &HeaderMap)
     }
     if known == Some(sight.view.revision) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
-        *answer.body_mut() = http_body_util::Full::default();
+        *answer.body_mut() = super::body::Body::default();
     }
     Ok(answer)
 }
@@ -159,11 +187,25 @@ fn not_acceptable() -> Answer {
     answer::plain_error(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text)
 }
 
+impl<'a> Page<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        match path.strip_prefix("accounts/").and_then(|rest| rest.split_once('/')) {
+            Some((name, "login")) => Some(Self::Login(name)),
+            Some((name, "cancel")) => Some(Self::Cancel(name)),
+            Some(_) => None,
+            None => path.is_empty().then_some(Self::Whole),
+        }
+    }
+}
+
 impl<'a> Route<'a> {
     fn parse(path: &'a str) -> Option<Self> {
-        let mut segments = path.strip_prefix("/v1/")?.split('/');
+        let path = path.strip_prefix('/')?;
+        let Some(path) = path.strip_prefix("v1/") else { return Page::parse(path).map(Self::Page) };
+        let mut segments = path.split('/');
         let [first, name, verb, rest] = std::array::from_fn(|_| segments.next());
         match (first?, name, verb, rest) {
+            ("events", None, None, None) => Some(Self::Events),
             ("token", None, None, None) => Some(Self::Token(None)),
             ("health", None, None, None) => Some(Self::Health),
             ("reload", None, None, None) => Some(Self::Reload),
@@ -183,9 +225,20 @@ impl<'a> Route<'a> {
     /// The methods it answers, as the `Allow` header lists them.
     fn allowed(self) -> &'static str {
         match self {
-            Self::Token(_) | Self::Accounts | Self::Account(_) | Self::Health => "GET, HEAD",
+            Self::Page(Page::Whole)
+            | Self::Events
+            | Self::Token(_)
+            | Self::Accounts
+            | Self::Account(_)
+            | Self::Health => "GET, HEAD",
             Self::Login(_) => "GET, HEAD, POST, DELETE",
-            Self::Logout(_) | Self::Refresh(_) | Self::Probe(_) | Self::Proof(_) | Self::Reload | Self::Rekey => "POST",
+            Self::Page(Page::Login(_) | Page::Cancel(_))
+            | Self::Logout(_)
+            | Self::Refresh(_)
+            | Self::Probe(_)
+            | Self::Proof(_)
+            | Self::Reload
+            | Self::Rekey => "POST",
         }
     }
 }
