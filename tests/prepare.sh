@@ -22,6 +22,8 @@ need import imagemagick
 need zbarimg zbar-tools
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || missing="$missing fonts-dejavu-core"
 need faketime faketime
+# A browser for the page.
+need chromium chromium
 need git git
 need chromium chromium
 need kubectl kubernetes-client

@@ -74,8 +74,8 @@ impl Broker {
             boot_id: clock::boot_id(),
             own_uid: Caller::ourselves().uid,
             provider: Provider::default(),
-            // A run makes fewer changes than fit into the seconds since it started, a million a second.
-            changed: watch::Sender::new(clock::now().wall.0 << 20),
+            // No run makes a change each microsecond, so the next one begins above all numbers of this one.
+            changed: watch::Sender::new(u64::try_from(clock::since_1970().as_micros()).unwrap_or_default()),
             general: watch::Sender::new(None),
             reloading: Mutex::default(),
             audit: audit::Audit::default(),

@@ -82,16 +82,14 @@ impl Browser {
         assert_eq!(self.ask(&json!({ "do": "state" }))["complaints"], json!([]), "{what}");
     }
 
-    /// A picture of the page, kept in `target/screenshots`, and in `docs/screenshots` where that is asked for.
+    /// A picture of the page, kept below `target`, and in a folder besides if somebody asked for it with
+    /// SCREENSHOTS=FOLDER.
     pub fn keep_picture(&mut self, name: &str) {
         let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-        fs::create_dir_all(&target).expect("a folder");
-        let path = target.join(format!("{name}.png"));
-        self.ask(&json!({ "do": "screenshot", "path": path, "full": true }));
-        if std::env::var_os("BEARERD_KEEP_SCREENSHOTS").is_some() {
-            let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
-            fs::create_dir_all(&documents).expect("a folder");
-            fs::copy(&path, documents.join(format!("{name}.png"))).expect("a copy");
+        let asked_for = std::env::var_os("SCREENSHOTS").map(PathBuf::from);
+        for folder in [Some(target), asked_for].into_iter().flatten() {
+            fs::create_dir_all(&folder).expect("a folder");
+            self.ask(&json!({ "do": "screenshot", "path": folder.join(format!("{name}.png")), "full": true }));
         }
     }
 }
