@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
-    authorization_server::{AuthorizationServer, Endpoint, Reply},
+    authorization_server::{AuthorizationServer, Endpoint, Reply, Settings},
     daemon::Daemon,
 };
 
@@ -104,6 +104,22 @@ fn the_console_is_turned_on_and_off_by_a_reload() {
     assert_eq!(daemon.get("/v1/accounts/box").text("state"), "authorizing", "the login itself goes on");
 }
 
+#[test]
+fn the_status_text_begins_with_who_needs_somebody_most_and_counts_down() {
+    let server = AuthorizationServer::with(Settings { code_lifetime: 62, ..Settings::default() }).expect("a server");
+    let mut daemon = Daemon::start(&(account(&server) + &account(&server).replace("box", "fleet")));
+    daemon.wait_for_status("fleet: nobody has signed in yet; run: bearerd login fleet; 1 more needs attention");
+    let code = begin(&daemon)["user_code"].as_str().expect("a code").to_owned();
+    let waiting = format!("box: waiting for sign-in, open {}/device and enter {code} (1 min left)", server.issuer());
+    daemon.wait_for_status(&waiting);
+    daemon.wait_for_status(" s left)");
+    server.approve();
+    daemon.wait_for_status("fleet: nobody has signed in yet; run: bearerd login fleet");
+    assert_eq!(daemon.post("/v1/accounts/fleet/login").status, 202);
+    server.approve();
+    daemon.wait_for_status("2 accounts, all signed in");
+}
+
 /// A display command that notes each message, its arguments and its environment, and then does `more`.
 fn command(folder: &Path, more: &str) -> PathBuf {
     let path = folder.join("display");
@@ -162,20 +178,29 @@ fn the_display_command_hears_of_the_code_and_of_its_end() {
 fn a_display_command_that_hangs_is_killed_with_what_it_started() {
     let server = AuthorizationServer::start();
     let notes = tempfile::tempdir().expect("a folder");
-    let hang = format!("sleep 300 & echo $! >{0}/child; echo $$ >{0}/parent; wait", notes.path().display());
+    let hang = format!("sleep 300 & echo $! $$ >>{}/pids; wait", notes.path().display());
     let mut daemon = Daemon::start(&with_command(&server, &command(notes.path(), &hang)));
     begin(&daemon);
-    let pid =
-        |name: &str| wait_for(name, || fs::read_to_string(notes.path().join(name)).ok()?.trim().parse::<u32>().ok());
-    let (parent, child) = (pid("parent"), pid("child"));
-    let runs = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    assert!(runs(parent) && runs(child));
+    let pids = |call: usize| {
+        let noted = || fs::read_to_string(notes.path().join("pids")).ok()?.lines().nth(call).map(str::to_owned);
+        wait_for("the numbers of the processes", noted)
+    };
+    let all_run = |pids: &str| {
+        let runs = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        pids.split(' ').map(runs).collect::<Vec<_>>()
+    };
+    let first = pids(0);
+    assert_eq!(all_run(&first), [true, true]);
     // Meanwhile everything else goes on.
     assert_eq!(daemon.get("/v1/accounts/box").text("state"), "authorizing");
-    fs::write(notes.path().join("display"), "#!/bin/sh\n").expect("a script");
+    wait_until("its time is up", || daemon.log().contains("took longer than 10 s and was killed"));
+    wait_until("it is gone, with its child", || all_run(&first) == [false, false]);
+
+    assert_eq!(daemon.request("DELETE", "/v1/accounts/box/login", "").status, 204);
+    let second = pids(1);
+    assert_eq!(all_run(&second), [true, true]);
     assert!(daemon.stop().success());
-    wait_until("the program is gone", || !runs(parent));
-    wait_until("and its child", || !runs(child));
+    wait_until("a stop waits for none", || all_run(&second) == [false, false]);
 }
 
 #[test]

@@ -46,7 +46,8 @@ pub fn overview(views: &[(AccountName, Arc<View>)], now: Now, with_code: bool) -
     let needy = |view: &&(AccountName, Arc<View>)| urgency(view.1.snapshot.state) > urgency(State::Refreshing);
     match (views.iter().filter(needy).count(), views.len()) {
         (0, 2..) => format!("{} accounts, all signed in; {name}: {sentence}", views.len()),
-        (2.., _) => format!(
+        (2, _) => format!("{name}: {sentence}; 1 more needs attention, see bearerd status"),
+        (3.., _) => format!(
             "{name}: {sentence}; {} more need attention, see bearerd status",
             views.iter().filter(needy).count() - 1
         ),

@@ -21,12 +21,15 @@ pub(super) async fn show_status(broker: Arc<Broker>) {
     loop {
         changes.mark_unchanged();
         let with_code = broker.general().borrow().as_ref().is_some_and(|general| general.display.status);
-        let status = one_line(&story::overview(&broker.views(), clock::now(), with_code));
+        let views = broker.views();
+        let status = one_line(&story::overview(&views, clock::now(), with_code));
         if status != shown {
             systemd::notify(&[NotifyState::Status(&status)]);
             shown = status;
         }
-        let _ = tokio::time::timeout(STATUS_PERIOD, changes.changed()).await;
+        let somebody_waits = views.iter().any(|(_, view)| view.snapshot.prompt.is_some());
+        let period = if somebody_waits { CODE_PERIOD } else { STATUS_PERIOD };
+        let _ = tokio::time::timeout(period, changes.changed()).await;
     }
 }
 
@@ -55,4 +58,6 @@ pub(super) fn one_line(text: &str) -> String {
     text.replace('\n', " ")
 }
 
+/// While a code is out, somebody may be looking at the seconds that are left.
+const CODE_PERIOD: Duration = Duration::from_secs(5);
 const STATUS_PERIOD: Duration = Duration::from_secs(30);
