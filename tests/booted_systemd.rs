@@ -108,6 +108,11 @@ fn a_sealed_machine_keeps_its_sign_in_and_outlives_its_key() {
 }
 
 #[test]
+fn nobody_but_root_looks_into_the_daemon() {
+    let _ = Machine::new().boot("closed.sh");
+}
+
+#[test]
 fn all_surfaces_tell_the_same_story() {
     let machine = Machine::new();
     if machine.boot("story.sh").is_none() || std::env::var_os("SCREENSHOTS").is_none() {

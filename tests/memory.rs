@@ -4,6 +4,8 @@ mod support;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -96,4 +98,66 @@ fn the_same_where_state_is_sealed() {
     one_copy_and_none_after_logout(&[("bearerd.statekey", &[1; 32])]);
 }
 
+/// The machine's way to write cores; it is put back when this is dropped.
+struct CorePattern {
+    before: String,
+    // Another run of this test on this machine waits for it.
+    _locked: fs::File,
+}
+
+impl CorePattern {
+    fn set(pattern: &str) -> Option<Self> {
+        let locked = fs::File::open(CORE_PATTERN).ok()?;
+        locked.lock().ok()?;
+        let before = fs::read_to_string(CORE_PATTERN).ok()?;
+        fs::write(CORE_PATTERN, pattern).ok()?;
+        Some(Self { before, _locked: locked })
+    }
+}
+
+impl Drop for CorePattern {
+    fn drop(&mut self) {
+        let _ = fs::write(CORE_PATTERN, self.before.trim_end());
+    }
+}
+
+#[test]
+fn no_core_is_left_where_cores_are_piped() {
+    let asked_for = ["CI", "BEARERD_TORTURE"].iter().any(|name| std::env::var_os(name).is_some());
+    if !asked_for || !nix::unistd::geteuid().is_root() {
+        return eprintln!("not run here: it changes a setting of the whole machine for a moment");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (take, cores) = (folder.path().join("take"), folder.path().join("core"));
+    fs::write(&take, format!("#!/bin/sh\ncat >{}.$1\n", cores.display())).expect("a script");
+    fs::set_permissions(&take, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let daemon = Daemon::start("");
+    let mut other = Command::new("sleep").arg("600").spawn().expect("another process");
+    let Some(_pattern) = CorePattern::set(&format!("|{} %P", take.display())) else {
+        let _ = other.kill();
+        return eprintln!("not run here: this machine does not let its core pattern be set");
+    };
+    // The kernel waits with the end of a process until its core is taken.
+    for pid in [daemon.pid(), other.id()] {
+        assert!(Command::new("kill").args(["-ABRT", &pid.to_string()]).status().expect("kill runs").success());
+    }
+    other.wait().expect("an end");
+    wait_for_the_end_of(daemon.pid());
+    let core_of = |pid: u32| cores.with_extension(pid.to_string());
+    let start = Instant::now();
+    while fs::metadata(core_of(other.id())).map_or(0, |core| core.len()) == 0 {
+        assert!(start.elapsed() < PATIENCE, "the other process leaves a core");
+    }
+    assert!(!core_of(daemon.pid()).exists(), "the daemon left a core");
+}
+
+fn wait_for_the_end_of(pid: u32) {
+    let ended = || fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
+    let start = Instant::now();
+    while !ended() {
+        assert!(start.elapsed() < PATIENCE, "it was aborted and goes on");
+    }
+}
+
+const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -25,6 +25,7 @@ need faketime faketime
 # A browser for the page.
 need chromium chromium
 need git git
+need strace strace
 need chromium chromium
 need kubectl kubernetes-client
 need skopeo skopeo
