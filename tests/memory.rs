@@ -134,7 +134,7 @@ fn no_core_is_left_where_cores_are_piped() {
     let daemon = Daemon::start("");
     let mut other = Command::new("sleep").arg("600").spawn().expect("another process");
     let Some(_pattern) = CorePattern::set(&format!("|{} %P", take.display())) else {
-        let _ = other.kill();
+        let _ = (other.kill(), other.wait());
         return eprintln!("not run here: this machine does not let its core pattern be set");
     };
     // The kernel waits with the end of a process until its core is taken.
