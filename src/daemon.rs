@@ -23,7 +23,7 @@ use crate::{
         catalog,
         console::Console,
         journal::LogLevel,
-        peer::Caller,
+        peer::{Caller, Socket},
         socket::{self, OwnSocket, SocketError},
         store::{KeyError, Keys, Store, StoreError},
         systemd,
@@ -136,7 +136,8 @@ impl House {
         say_how_state_is_protected(self.store.protection());
         let broker = Arc::new(Broker::new(self.store));
         broker.apply(&self.settings).await;
-        let porter = Porter::new(self.listener, broker.clone(), Porter::limits()).map_err(Failure::Setup)?;
+        let porter =
+            Porter::new(self.listener, Socket::Api, broker.clone(), Porter::limits()).map_err(Failure::Setup)?;
         let (pulses, beats) = mpsc::channel(1);
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
 

@@ -13,7 +13,7 @@
 //!
 //! `docs/architecture.md` says why, and `tests/floors.rs` keeps it so.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used), warn(clippy::pedantic))]
 #![allow(

@@ -2,21 +2,20 @@
 //! written once in a while, with the number of those that were left out.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::{policy, repeats::Repeats};
+use super::{policy::Ground, repeats::Repeats};
 use crate::{
     account::{AccountName, Token},
-    config::{Action, Rule},
     platform::{catalog, clock, peer::Caller},
 };
 
 /// What has been recorded lately.
 pub(super) struct Audit {
-    issued: Mutex<Repeats<(u32, u64)>>,
-    denied: Mutex<Repeats<(u32, AccountName)>>,
+    issued: Mutex<Repeats<(Who, u64)>>,
+    denied: Mutex<Repeats<(Who, AccountName)>>,
 }
 
 impl Default for Audit {
@@ -27,41 +26,57 @@ impl Default for Audit {
 
 impl Audit {
     /// Records that a caller gets this token. Its SHA-256 is known, so a repeated record costs a look into a map.
-    pub fn issued(&self, caller: &Caller, account: &AccountName, rules: &[Rule], token: &Token) {
-        let Some(left_out) = lock(&self.issued).note((caller.uid, token.fingerprint.number()), clock::boot()) else {
+    pub fn issued(&self, caller: &Caller, account: &AccountName, ground: Ground, token: &Token) {
+        let Some(left_out) = lock(&self.issued).note((who(caller), token.fingerprint.number()), clock::boot()) else {
             return;
         };
-        let caller_uid = caller.uid;
         let (account, scope) = (account.as_str(), token.scope.as_str());
-        let rule = policy::rule(rules, caller, Action::Token).map(|at| at + 1);
+        let rule = match ground {
+            Ground::Rule(number) => Some(number),
+            Ground::NoRules | Ground::Privilege | Ground::Client => None,
+        };
+        let (unit, socket) = (caller.unit.as_deref(), caller.socket.word());
         let (token_sha256, message_id) = (token.fingerprint.prefix(), catalog::TOKEN_ISSUED);
         tracing::info!(
             account,
-            caller_uid,
+            caller_uid = caller.uid,
             caller_gid = caller.gid,
+            unit,
+            socket,
             scope,
             rule,
             token_sha256,
             left_out,
             message_id,
-            "user {caller_uid} got a token of {account}"
+            "{caller} got a token of {account}"
         );
     }
 
     /// Records that a caller may have no token of that account.
     pub fn denied(&self, caller: &Caller, account: &AccountName) {
-        let Some(left_out) = lock(&self.denied).note((caller.uid, account.clone()), clock::boot()) else { return };
-        let (caller_uid, account) = (caller.uid, account.as_str());
+        let Some(left_out) = lock(&self.denied).note((who(caller), account.clone()), clock::boot()) else {
+            return;
+        };
+        let (account, unit, socket) = (account.as_str(), caller.unit.as_deref(), caller.socket.word());
         let message_id = catalog::TOKEN_DENIED;
         tracing::warn!(
             account,
-            caller_uid,
+            caller_uid = caller.uid,
             caller_gid = caller.gid,
+            unit,
+            socket,
             left_out,
             message_id,
-            "user {caller_uid} wanted a token of {account}, and no rule allows that"
+            "{caller} wanted a token of {account}, and no rule allows that"
         );
     }
+}
+
+/// User and unit.
+type Who = (u32, Option<Arc<str>>);
+
+fn who(caller: &Caller) -> Who {
+    (caller.uid, caller.unit.clone())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -122,10 +122,8 @@ impl std::fmt::Display for Error {
             }
             Self::NotAuthorized { caller, action } => write!(
                 f,
-                "no rule allows this caller (uid {}, gid {}) the action {}; the administrator can add one in the \
+                "no rule allows this caller ({caller}) the action {}; the administrator can add one in the \
                  account's allow rules",
-                caller.uid,
-                caller.gid,
                 super::policy::word(*action)
             ),
             Self::NoSuchAccount { name } => {

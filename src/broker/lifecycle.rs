@@ -1,6 +1,6 @@
 //! How accounts come and go: start, reload and stop.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     account::{Account, AccountName, Schedule},
     config::{AccountSettings, Action, ConfigError, Display, Settings},
-    platform::{catalog, clock, peer::Caller, provider::Provider, store::Protection},
+    platform::{catalog, clock, peer::Caller, provider::Provider, store::Protection, unit::Units},
 };
 
 /// The settings in force that belong to no account.
@@ -26,6 +26,10 @@ pub struct General {
     pub connections_per_user: usize,
     /// Where a pending code is shown.
     pub display: Display,
+    /// The clients that have a socket of their own.
+    pub clients: BTreeSet<Arc<str>>,
+    /// The units that rules name.
+    pub units: Units,
 }
 
 impl Broker {
@@ -38,6 +42,8 @@ impl Broker {
             log: settings.log,
             connections_per_user: usize::from(settings.connections_per_user.get()),
             display: settings.display.clone(),
+            clients: settings.clients.clone(),
+            units: units_named(settings),
         };
         self.general.send_replace(Some(general));
         let old = self.all();
@@ -142,6 +148,11 @@ impl Broker {
             World { provider, store: self.store.clone(), changed: self.changed.clone(), general: self.general() };
         Driver::start(name.clone(), machine, world)
     }
+}
+
+fn units_named(settings: &Settings) -> Units {
+    let rules = settings.accounts.values().flat_map(|account| &account.rules.allow);
+    rules.filter_map(|rule| rule.unit.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl AccountSettings {

@@ -40,8 +40,8 @@ pub use self::{
 pub use crate::platform::store::Protection;
 use crate::{
     account::{AccountName, Prompt},
-    config::{AccountSettings, Action, Rule},
-    platform::{clock, peer::Caller, provider::Provider, store::Store},
+    config::{AccountSettings, Action, Rules},
+    platform::{clock, peer::Caller, provider::Provider, store::Store, unit::Units},
 };
 
 /// All accounts, and what callers may do to them.
@@ -89,7 +89,7 @@ impl Broker {
 
     /// Whether the caller may change the daemon as a whole.
     pub fn may_manage_daemon(&self, caller: &Caller) -> bool {
-        caller.uid == 0 || caller.uid == self.own_uid
+        policy::is_privileged(caller, self.own_uid)
     }
 
     /// Whether the caller has any right at all.
@@ -102,6 +102,11 @@ impl Broker {
     /// How many connections, and calls on the bus, one user may have at a time.
     pub fn connections_per_user(&self) -> usize {
         self.general.borrow().as_ref().map_or(0, |general| general.connections_per_user)
+    }
+
+    /// The units that rules name: no caller's unit is looked for among others.
+    pub fn units(&self) -> Units {
+        self.general.borrow().as_ref().map_or_else(|| Units::from([]), |general| general.units.clone())
     }
 
     /// Ticks whenever an account publishes something, or accounts come or go: the number of the last change.
@@ -195,8 +200,8 @@ impl Broker {
         self.accounts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn allows(&self, rules: &[Rule], caller: &Caller, action: Action) -> bool {
-        policy::allows(rules, caller, action, self.own_uid)
+    fn allows(&self, rules: &Rules, caller: &Caller, action: Action) -> bool {
+        policy::decide(rules, caller, action, self.own_uid, &[]).is_some()
     }
 
     fn is_visible(&self, caller: &Caller, entry: &Entry) -> bool {

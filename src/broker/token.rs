@@ -1,8 +1,12 @@
 //! The token verb: from what a caller asks to a token.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Broker, Entry, Error, driver::Command};
+use super::{
+    Broker, Entry, Error,
+    driver::Command,
+    policy::{self, Permission},
+};
 use crate::{
     account::{AccountName, Answer, Need, Token},
     config::{AccountSettings, Action},
@@ -49,12 +53,31 @@ impl Broker {
         request: &TokenRequest,
     ) -> Result<TokenAnswer, Error> {
         let (name, entry) = self.account_for_token(caller, name)?;
+        let asked: Vec<_> = request.scope.iter().flat_map(|scope| scope.split_whitespace()).collect();
+        let permission = policy::decide(&entry.settings.rules, caller, Action::Token, self.own_uid, &asked);
+        let Some(Permission { ground, ceiling }) = permission else {
+            return Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Token });
+        };
+        let too_much = |AboveCeiling| Error::InsufficientScope {
+            account: name.clone(),
+            cause: "no rule allows this caller a token of that scope".to_owned(),
+        };
         let mut need = Need {
             min_validity: request.min_validity.unwrap_or(entry.settings.min_validity),
             rejected: request.rejected,
             attempts: 0,
         };
-        let target = entry.settings.target(request)?;
+        let target = match ceiling {
+            Some(ceiling) => match entry.settings.scope_under(ceiling, &asked).map_err(too_much)? {
+                // Where there is no way to less, a token with more is refused.
+                Some(scope) => entry
+                    .settings
+                    .target(&TokenRequest { scope: Some(scope), ..request.clone() })
+                    .map_err(|error| Error::InsufficientScope { account: name.clone(), cause: error.to_string() })?,
+                None => entry.settings.target(request)?,
+            },
+            None => entry.settings.target(request)?,
+        };
         let view = entry.handle.view();
         need.attempts = view.snapshot.attempts;
         let token = match view.snapshot.answer(&need, clock::boot()) {
@@ -66,7 +89,11 @@ impl Broker {
                 answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
             }
         };
-        self.audit.issued(caller, &name, &entry.settings.rules, &token);
+        // What the server gave may be more than what was asked for.
+        if ceiling.is_some_and(|ceiling| !fits(&token.scope, ceiling, entry.settings.client.tolerated_scope())) {
+            return Err(too_much(AboveCeiling));
+        }
+        self.audit.issued(caller, &name, ground, &token);
         let expires_in = token.remaining(clock::boot()).map(|left| left.as_secs());
         // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
         let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));
@@ -93,7 +120,33 @@ impl Broker {
     }
 }
 
+/// Whether a token that the server says has this scope has nothing beyond the ceiling. One of which nothing is known may
+/// have everything.
+fn fits(scope: &str, ceiling: &BTreeSet<String>, tolerated: Option<&str>) -> bool {
+    !scope.trim().is_empty() && scope.split_whitespace().all(|word| ceiling.contains(word) || Some(word) == tolerated)
+}
+
+/// There is no token below the ceiling.
+#[derive(Debug, PartialEq, Eq)]
+struct AboveCeiling;
+
 impl AccountSettings {
+    /// The scope to ask for under a ceiling: `None` where the account's own is within it.
+    fn scope_under(&self, ceiling: &BTreeSet<String>, asked: &[&str]) -> Result<Option<String>, AboveCeiling> {
+        let own: Vec<_> = self.client.scopes.iter().map(String::as_str).collect();
+        let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>();
+        let within = |words: &[&str]| words.iter().all(|word| ceiling.contains(*word));
+        if !asked.is_empty() {
+            let other = (set(asked) != set(&own)).then(|| asked.join(" "));
+            return if within(asked) { Ok(other) } else { Err(AboveCeiling) };
+        }
+        if within(&own) {
+            return Ok(None);
+        }
+        let both: Vec<_> = own.into_iter().filter(|word| ceiling.contains(*word)).collect();
+        if both.is_empty() { Err(AboveCeiling) } else { Ok(Some(both.join(" "))) }
+    }
+
     /// What the token is to be for, where that is not what the whole sign-in is for. A broader token is never handed out
     /// instead of one that cannot be had.
     fn target(&self, request: &TokenRequest) -> Result<Option<Target>, Error> {
@@ -105,5 +158,42 @@ impl AccountSettings {
             Some((target, Err(unable))) => Err(invalid(target.parameter(), unable.to_string())),
             _ => Ok(target),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(scopes: &str) -> AccountSettings {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bearerd.toml");
+        std::fs::write(&path, format!("[accounts.a]\nissuer = \"https://a.example\"\nscopes = {scopes}\n"))
+            .expect("a file");
+        let settings = crate::config::Settings::load(&path).expect("settings");
+        settings.accounts.into_values().next().expect("an account")
+    }
+
+    fn set(words: &str) -> BTreeSet<String> {
+        words.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn under_a_ceiling_never_more_is_asked_for() {
+        let account = settings("[\"a\", \"b\", \"offline\"]");
+        let under = |ceiling: &str, asked: &[&str]| account.scope_under(&set(ceiling), asked);
+        assert_eq!(under("offline b a x", &[]), Ok(None), "the account's own token will do");
+        assert_eq!(under("offline b a", &["b", "a", "offline"]), Ok(None));
+        assert_eq!(under("a x", &[]), Ok(Some("a".into())));
+        assert_eq!(under("a b", &["b"]), Ok(Some("b".into())));
+        assert_eq!(under("a b", &["b", "offline"]), Err(AboveCeiling));
+        assert_eq!(under("x", &[]), Err(AboveCeiling));
+    }
+
+    #[test]
+    fn a_token_of_which_nothing_is_known_is_above_every_ceiling() {
+        assert!(fits("a b", &set("b a c"), None));
+        assert!(!fits("a b", &set("a"), None) && fits("a b", &set("a"), Some("b")));
+        assert!(!fits("", &set("a"), None));
     }
 }

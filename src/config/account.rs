@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, fs, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
-use nix::unistd::{Group, User};
 use toml::Spanned;
 
-use super::{AccountSettings, Action, NOT_YET, Problem, Rule, duration, fragment, problem::Source};
+use super::{AccountSettings, NOT_YET, Problem, Rules, access, duration, fragment, problem::Source};
 use crate::{
     account::{AccountName, Schedule},
     oauth::{
@@ -50,7 +49,7 @@ pub(super) fn understand(
     let margin = fragment.refresh_margin.filter(|text| text.get_ref() != "auto");
     let refresh_margin = margin.and_then(|text| reader.duration(&text));
     let ca = fragment.ca_file.and_then(|path| reader.file(&path)).map(Arc::from);
-    let rules = fragment.allow.into_iter().map(|rule| reader.rule(rule)).collect();
+    let rules = Rules { allow: access::understand(fragment.allow, source, reader.problems), clients: Vec::new() };
     (problems.len() == before).then(|| AccountSettings {
         client: Arc::new(client),
         ca,
@@ -243,54 +242,9 @@ impl Reader<'_> {
         };
         parameters.into_iter().map(understood).collect()
     }
-
-    fn rule(&mut self, rule: Spanned<fragment::Rule>) -> Rule {
-        let span = rule.span();
-        let rule = rule.into_inner();
-        let later = [rule.unit.map(|unit| unit.span()), rule.socket.map(|s| s.span()), rule.scopes.map(|s| s.span())];
-        for span in later.into_iter().flatten() {
-            self.wrong(span, NOT_YET, "a rule can name user and group");
-        }
-        if rule.user.is_none() && rule.group.is_none() {
-            self.wrong(span, "this rule names nobody", "add user = \"…\" or group = \"…\"");
-        }
-        Rule {
-            uid: rule
-                .user
-                .and_then(|user| self.id(&user, "user", |name| Some(User::from_name(name).ok()??.uid.as_raw()))),
-            gid: rule
-                .group
-                .and_then(|group| self.id(&group, "group", |name| Some(Group::from_name(name).ok()??.gid.as_raw()))),
-            actions: rule.actions.unwrap_or_else(|| vec![Action::Status, Action::Token]),
-        }
-    }
-
-    fn id(&mut self, name: &Spanned<String>, kind: &str, find: impl Fn(&str) -> Option<u32>) -> Option<u32> {
-        match find(name.get_ref()) {
-            None => {
-                let message = format!("there is no {kind} {:?} on this machine", name.get_ref());
-                self.wrong(
-                    name.span(),
-                    message,
-                    "rules are resolved when they are read; create it first, or correct the name",
-                );
-                None
-            }
-            Some(id) if id == NOBODY || DYNAMIC.contains(&id) => {
-                let message = format!("the {kind} {:?} has an id that many programs share ({id})", name.get_ref());
-                self.wrong(name.span(), message, "use a static one");
-                None
-            }
-            found => found,
-        }
-    }
 }
 
 const DEFAULT_MIN_VALIDITY: Duration = Duration::from_secs(60);
 /// Set by the requests themselves.
 const OURS: [&str; 8] =
     ["grant_type", "client_id", "client_secret", "device_code", "refresh_token", "scope", "resource", "audience"];
-/// What an unmapped id looks like inside a user namespace.
-const NOBODY: u32 = 65534;
-/// The ids that systemd hands out and takes back (`DynamicUser=`).
-const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;

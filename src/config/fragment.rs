@@ -12,6 +12,19 @@ pub(super) struct File {
     pub daemon: Daemon,
     pub display: Display,
     pub accounts: BTreeMap<Spanned<String>, Account>,
+    pub clients: Clients,
+}
+
+/// The tables `[clients.NAME]`.
+pub(super) type Clients = BTreeMap<Spanned<String>, Client>;
+
+/// A socket of its own for a unit or a container.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Client {
+    pub accounts: Vec<Spanned<String>>,
+    pub actions: Option<Vec<super::Action>>,
+    pub scopes: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +89,7 @@ pub(super) struct Rule {
     pub group: Option<Spanned<String>>,
     pub unit: Option<Spanned<String>>,
     pub socket: Option<Spanned<String>>,
-    pub scopes: Option<Spanned<Vec<String>>>,
+    pub scopes: Option<Vec<String>>,
     pub actions: Option<Vec<super::Action>>,
 }
 

@@ -1,12 +1,13 @@
 //! Configuration: TOML files are read into fragments, fragments are understood as [`Settings`], and whatever cannot be
 //! understood is a [`ConfigError`] that names the place and the fix. Nothing half-understood comes out of here.
 
+mod access;
 mod account;
 mod fragment;
 mod problem;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs, io,
     num::NonZeroU16,
     path::{Path, PathBuf},
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::access::{Action, NOBODY, Rule, Rules};
 use self::problem::Source;
 pub use self::problem::{ConfigError, Place, Problem};
 use crate::{
@@ -38,8 +40,12 @@ pub struct Settings {
     /// Where a pending code is shown.
     pub display: Display,
     /// The accounts by name.
-    pub accounts: BTreeMap<AccountName, AccountSettings>,
+    pub accounts: Accounts,
+    /// The clients that have a socket of their own.
+    pub clients: BTreeSet<Arc<str>>,
 }
+
+type Accounts = BTreeMap<AccountName, AccountSettings>;
 
 /// A message bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,33 +84,8 @@ pub struct AccountSettings {
     pub schedule: Schedule,
     /// How long a token has to live for a caller who does not say.
     pub min_validity: Duration,
-    /// Who may do what; none at all: whoever can open the socket may have tokens and status.
-    pub rules: Vec<Rule>,
-}
-
-/// One `allow` rule: every matcher that is present must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// The caller's user id.
-    pub uid: Option<u32>,
-    /// One of the caller's groups.
-    pub gid: Option<u32>,
-    /// What is allowed then.
-    pub actions: Vec<Action>,
-}
-
-/// What a caller may do to an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// See its state.
-    Status,
-    /// Have a token.
-    Token,
-    /// Start a login and see its code.
-    Login,
-    /// Log out, refresh, reload.
-    Manage,
+    /// Who may do what.
+    pub rules: Rules,
 }
 
 impl Settings {
@@ -132,6 +113,7 @@ impl Settings {
         for (name, path) in drop_ins(path) {
             read_drop_in(name, &path, &mut accounts, &mut problems);
         }
+        let clients = access::bind(file.clients, &mut accounts, &source, &mut problems);
         if problems.is_empty() {
             let (bus, log) = daemon;
             Ok(Self {
@@ -143,6 +125,7 @@ impl Settings {
                 connections_per_user: file.daemon.connections_per_user,
                 display,
                 accounts,
+                clients,
             })
         } else {
             Err(ConfigError(problems))

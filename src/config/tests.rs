@@ -49,12 +49,7 @@ fn every_mistake_is_told_at_once() {
 #[test]
 fn unknown_keys_and_what_is_not_there_yet_are_refused() {
     assert!(refused("[accounts.a]\nisuer = \"https://a.example\"\n").contains("unknown field `isuer`"));
-    for line in [
-        "client_auth = \"private_key_jwt\"",
-        "private_key_file = \"/x\"",
-        "[[accounts.a.allow]]\nunit = \"x.service\"",
-        "[[accounts.a.allow]]\nuser = \"root\"\nscopes = [\"x\"]",
-    ] {
+    for line in ["client_auth = \"private_key_jwt\"", "private_key_file = \"/x\""] {
         let shown = refused(&format!("[accounts.a]\nissuer = \"https://a.example\"\n{line}\n"));
         assert!(shown.contains("cannot do this yet"), "{line}: {shown}");
     }
@@ -90,11 +85,31 @@ fn rules_name_somebody_who_exists() {
     let rule = |rule: &str| format!("[accounts.a]\nissuer = \"https://a.example\"\n[[accounts.a.allow]]\n{rule}\n");
     let settings = load(&rule("user = \"root\"\nactions = [\"token\", \"login\"]")).expect("settings");
     let rules = &settings.accounts.values().next().expect("an account").rules;
-    assert_eq!(*rules, [Rule { uid: Some(0), gid: None, actions: vec![Action::Token, Action::Login] }]);
+    let expected = Rule { uid: Some(0), actions: vec![Action::Token, Action::Login], ..Rule::default() };
+    assert_eq!(rules.allow, [expected]);
+    assert!(load(&rule("unit = \"x.service\"\nsocket = \"bus\"\nscopes = [\"a\"]")).is_ok());
+    for name in ["x", "x.slice", "../x.service", "system.slice/x.service"] {
+        assert!(refused(&rule(&format!("unit = \"{name}\""))).contains("not the full name"), "{name}");
+    }
+    assert!(refused(&rule("socket = \"web\"")).contains("no such client"));
     assert!(refused(&rule("user = \"nobody-of-that-name\"")).contains("there is no user"));
     assert!(refused(&rule("user = \"nobody\"")).contains("many programs share"));
     assert!(refused(&rule("actions = [\"token\"]")).contains("names nobody"));
     assert!(refused(&rule("user = \"root\"\nactions = [\"fly\"]")).contains("fly"));
+}
+
+#[test]
+fn a_client_is_bound_to_accounts_that_are_there() {
+    let with = |client: &str| format!("[accounts.a]\nissuer = \"https://a.example\"\n[clients.{client}\n");
+    let settings = load(&with("web]\naccounts = [\"a\"]\nscopes = [\"x\"]")).expect("settings");
+    let rules = &settings.accounts.values().next().expect("an account").rules;
+    assert!(rules.allow.is_empty() && rules.clients.len() == 1, "the API's socket is open as before");
+    assert_eq!(settings.clients.iter().map(|name| &**name).collect::<Vec<_>>(), ["web"]);
+    assert!(refused(&with("web]")).contains("bound to no account"));
+    assert!(refused(&with("web]\naccounts = [\"b\"]")).contains("no account \"b\""));
+    for name in ["api", "bus", "credential", "\"../x\"", "\"..\"", "\".x\"", "UP"] {
+        assert!(refused(&with(&format!("{name}]\naccounts = [\"a\"]"))).contains("cannot be the name"), "{name}");
+    }
 }
 
 #[test]

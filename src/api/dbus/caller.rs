@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    os::fd::AsFd,
     sync::{Mutex, MutexGuard},
 };
 
@@ -14,42 +15,60 @@ use zbus::{
 };
 
 use super::refusal::Refusal;
-use crate::platform::peer::Caller;
+use crate::platform::{peer::Caller, unit::Units};
 
 /// The callers that the bus was asked about. What it said holds for as long as this bus runs: a connection's
 /// credentials are fixed, and a unique name is never given to another one.
 #[derive(Default)]
-pub struct Callers(Mutex<VecDeque<(OwnedUniqueName, Caller)>>);
+pub struct Callers(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    callers: VecDeque<(OwnedUniqueName, Caller)>,
+    /// The units that they were looked for in.
+    units: Option<Units>,
+}
 
 impl Callers {
     /// The sender of a message. Whatever is unknown about it means: refuse.
-    pub async fn identify(&self, connection: &Connection, header: &Header<'_>) -> Result<Caller, Refusal> {
+    pub async fn identify(
+        &self,
+        connection: &Connection,
+        header: &Header<'_>,
+        units: &Units,
+    ) -> Result<Caller, Refusal> {
         let sender = header.sender().ok_or_else(|| Refusal::access_denied("the message has no sender"))?;
-        if let Some(caller) = self.known(sender) {
+        if let Some(caller) = self.known(sender, units) {
             return Ok(caller);
         }
         let credentials = ask(connection, sender).await.map_err(|error| {
             tracing::debug!(%error, sender = %sender, "the bus does not say who is calling");
             Refusal::access_denied("the message bus does not say who is calling")
         })?;
-        let caller = understand(credentials)
+        let caller = understand(credentials, units)
             .ok_or_else(|| Refusal::access_denied("the message bus does not say which user and groups are calling"))?;
-        self.remember(sender, &caller);
+        self.remember(sender, &caller, units);
         Ok(caller)
     }
 
-    fn known(&self, sender: &UniqueName<'_>) -> Option<Caller> {
-        let known = self.lock();
-        known.iter().find(|(name, _)| name == sender).map(|(_, caller)| caller.clone())
-    }
-
-    fn remember(&self, sender: &UniqueName<'_>, caller: &Caller) {
+    fn known(&self, sender: &UniqueName<'_>, units: &Units) -> Option<Caller> {
         let mut known = self.lock();
-        known.push_front((sender.to_owned().into(), caller.clone()));
-        known.truncate(REMEMBERED);
+        // A reload may have named other units.
+        if known.units.as_ref() != Some(units) {
+            *known = Known { callers: VecDeque::new(), units: Some(units.clone()) };
+        }
+        known.callers.iter().find(|(name, _)| name == sender).map(|(_, caller)| caller.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(OwnedUniqueName, Caller)>> {
+    fn remember(&self, sender: &UniqueName<'_>, caller: &Caller, units: &Units) {
+        let mut known = self.lock();
+        if known.units.as_ref() == Some(units) {
+            known.callers.push_front((sender.to_owned().into(), caller.clone()));
+            known.callers.truncate(REMEMBERED);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -62,13 +81,16 @@ async fn ask(connection: &Connection, sender: &UniqueName<'_>) -> zbus::Result<C
     reply.body().deserialize()
 }
 
-fn understand(credentials: ConnectionCredentials) -> Option<Caller> {
+fn understand(credentials: ConnectionCredentials, units: &Units) -> Option<Caller> {
     let uid = credentials.unix_user_id()?;
-    match credentials.into_unix_group_ids() {
+    let process = credentials.process_fd().and_then(|process| process.as_fd().try_clone_to_owned().ok());
+    let caller = match credentials.into_unix_group_ids() {
         Some(groups) => Caller::with_groups(uid, groups),
         // Buses before the groups were added to the specification, in 2020.
-        None => Caller::of_user(uid),
-    }
+        None => Some(Caller::of_user(uid)),
+    };
+    // dbus-daemon has it since 1.16.
+    Some(caller?.in_unit(process.as_ref().map(AsFd::as_fd), units))
 }
 
 const REMEMBERED: usize = 64;

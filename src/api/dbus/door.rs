@@ -40,7 +40,7 @@ impl Door {
 
     /// Who sent this message, if they have not too many calls under way already.
     pub async fn caller(&self, connection: &Connection, header: &Header<'_>) -> Result<Guest, Refusal> {
-        let caller = self.callers.identify(connection, header).await?;
+        let caller = self.callers.identify(connection, header, &self.broker.units()).await?;
         let place = self.calls.take(caller.uid, limits::allowed(&self.broker, &caller));
         let too_many = || Refusal::limits_exceeded("this user has too many calls under way; wait for their answers");
         Ok(Guest { caller, _place: Some(place.ok_or_else(too_many)?) })

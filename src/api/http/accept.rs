@@ -21,7 +21,11 @@ use super::{Door, framing, route};
 use crate::{
     api::limits::{self, Limits, Place},
     broker::{Broker, repeats::Repeats},
-    platform::{clock, peer::Caller, process},
+    platform::{
+        clock,
+        peer::{Caller, Socket},
+        process,
+    },
 };
 
 /// Stands at one socket and lets callers in.
@@ -30,6 +34,7 @@ pub struct Porter {
     /// The same socket, for what waits there behind the first one.
     same: UnixListener,
     door: Arc<Door>,
+    socket: Socket,
     limits: Arc<Limits>,
     graceful: GracefulShutdown,
     complaints: Repeats<()>,
@@ -37,8 +42,9 @@ pub struct Porter {
 
 impl Porter {
     /// A porter at a socket that does not block. All porters of a process share their limits.
-    pub fn new(listener: UnixListener, broker: Arc<Broker>, limits: Arc<Limits>) -> io::Result<Self> {
+    pub fn new(listener: UnixListener, socket: Socket, broker: Arc<Broker>, limits: Arc<Limits>) -> io::Result<Self> {
         Ok(Self {
+            socket,
             same: listener.try_clone()?,
             listener: tokio::net::UnixListener::from_std(listener)?,
             door: Arc::new(Door { broker, closing: CancellationToken::new() }),
@@ -88,7 +94,7 @@ impl Porter {
 
     /// Identifies the caller, once, before anything is read from it.
     fn serve(&self, stream: UnixStream, place: Place) {
-        let caller = match Caller::of(&stream) {
+        let caller = match Caller::of(&stream, self.socket.clone(), &self.door.broker.units()) {
             Ok(caller) => Arc::new(caller),
             Err(error) => return tracing::warn!(%error, "a caller without an identity was turned away"),
         };

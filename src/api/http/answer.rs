@@ -97,6 +97,9 @@ pub fn error(error: &Error) -> Answer {
         Error::InvalidOption { parameter, .. } => members["parameter"] = parameter.as_str().into(),
         Error::NotAuthorized { caller, .. } => {
             (members["uid"], members["gid"]) = (caller.uid.into(), caller.gid.into());
+            if let Some(unit) = &caller.unit {
+                members["unit"] = (**unit).into();
+            }
         }
         _ => {}
     }
