@@ -13,12 +13,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, General, Reply,
+    Error, General, Reply, Tally,
     news::News,
     waiting::{Awaited, Moment, Waiting},
 };
 use crate::{
-    account::{Account, AccountName, Need, Prompt, Record, RequestId, Seed, Snapshot, Token},
+    account::{Account, AccountName, Need, Prompt, Record, RequestId, Seed, Snapshot, State, Token},
     oauth::{
         exchange::{Response, Unreachable},
         target::Target,
@@ -101,6 +101,8 @@ pub(super) struct Driver {
     views: watch::Sender<Arc<View>>,
     waiting: Vec<Waiting>,
     news: News,
+    /// How many attempts the tally knows of.
+    counted: u64,
 }
 
 /// What all accounts share.
@@ -109,6 +111,7 @@ pub(super) struct World {
     pub store: Store,
     pub changed: watch::Sender<u64>,
     pub general: watch::Receiver<Option<General>>,
+    pub tally: Arc<Tally>,
 }
 
 /// What a piece of work brought.
@@ -138,6 +141,7 @@ impl Driver {
             views,
             waiting: Vec::new(),
             news: News::default(),
+            counted: 0,
         };
         let task = tokio::spawn(driver.run());
         Handle { commands, views: seen, stop, task: Arc::new(Mutex::new(Some(task))) }
@@ -171,7 +175,13 @@ impl Driver {
     fn start_work(&mut self) {
         if let Some((id, request)) = self.machine.poll_request() {
             let provider = self.world.provider.clone();
-            self.work.spawn(async move { Done::Reply(id, provider.send(request).await) });
+            let tally = self.world.tally.clone();
+            self.work.spawn(async move {
+                let asked_at = clock::boot();
+                let reply = provider.send(request).await;
+                tally.requests.took(clock::boot().since(asked_at));
+                Done::Reply(id, reply)
+            });
         }
         if let Some((version, record)) = self.machine.poll_save(clock::now()) {
             let (store, name) = (self.world.store.clone(), self.name.clone());
@@ -252,6 +262,11 @@ impl Driver {
         let old = self.views.borrow().clone();
         if snapshot.shows_the_same_as(&old.snapshot) {
             return;
+        }
+        // While it is still unclear what an attempt has come to, it is not counted.
+        if snapshot.state != State::Refreshing && snapshot.attempts > self.counted {
+            self.world.tally.attempted(snapshot.attempts - self.counted, &snapshot);
+            self.counted = snapshot.attempts;
         }
         self.tell(&snapshot, now);
         let revision = *self.world.changed.borrow() + 1;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 use super::{
-    Accounts, Broker, Entry, Error,
+    Accounts, Broker, Entry, Error, Tally,
     driver::{self, Command, Driver, Handle, World},
     stored,
 };
@@ -49,6 +49,7 @@ impl Broker {
         let old = self.all();
         let mut new = Accounts::new();
         for (name, settings) in &settings.accounts {
+            let tally = old.get(name.as_str()).map(|entry| entry.tally.clone()).unwrap_or_default();
             let running = old.get(name.as_str()).filter(|entry| entry.settings.runs_like(settings));
             let handle = match running {
                 Some(entry) => entry.handle.clone(),
@@ -56,10 +57,10 @@ impl Broker {
                     if let Some(entry) = old.get(name.as_str()) {
                         entry.handle.stop().await;
                     }
-                    self.start(name, settings)
+                    self.start(name, settings, tally.clone())
                 }
             };
-            new.insert(name.clone(), Arc::new(Entry { settings: settings.clone(), handle }));
+            new.insert(name.clone(), Arc::new(Entry { settings: settings.clone(), handle, tally }));
         }
         *self.accounts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(new);
         for (name, entry) in old.iter() {
@@ -136,7 +137,7 @@ impl Broker {
         }
     }
 
-    fn start(&self, name: &AccountName, settings: &AccountSettings) -> Handle {
+    fn start(&self, name: &AccountName, settings: &AccountSettings, tally: Arc<Tally>) -> Handle {
         let record = stored::load(&self.store, name);
         let provider = self.provider_for(settings);
         let now = clock::now();
@@ -144,8 +145,13 @@ impl Broker {
         let sealed = self.store.protection() != Protection::None;
         let schedule = Schedule { sealed, ..settings.schedule };
         let machine = Account::new(client, schedule, record, boot_id, driver::seed(), now);
-        let world =
-            World { provider, store: self.store.clone(), changed: self.changed.clone(), general: self.general() };
+        let world = World {
+            provider,
+            store: self.store.clone(),
+            changed: self.changed.clone(),
+            general: self.general(),
+            tally,
+        };
         Driver::start(name.clone(), machine, world)
     }
 }

@@ -15,6 +15,7 @@ pub mod repeats;
 mod sight;
 mod stored;
 pub mod story;
+mod tally;
 mod token;
 mod waiting;
 
@@ -35,6 +36,7 @@ pub use self::{
     proof::{ProofAnswer, ProofRequest},
     sight::Sight,
     stored::Rekeyed,
+    tally::{Histogram, Tally},
     token::{TokenAnswer, TokenRequest},
 };
 pub use crate::platform::store::Protection;
@@ -63,6 +65,7 @@ type Accounts = BTreeMap<AccountName, Arc<Entry>>;
 struct Entry {
     settings: AccountSettings,
     handle: Handle,
+    tally: Arc<Tally>,
 }
 
 impl Broker {
@@ -85,6 +88,11 @@ impl Broker {
     /// Every account by name, for what is shown to the owner of the machine.
     pub fn views(&self) -> Vec<(AccountName, Arc<View>)> {
         self.all().iter().map(|(name, entry)| (name.clone(), entry.handle.view())).collect()
+    }
+
+    /// What was counted of an account.
+    pub fn tally(&self, name: &AccountName) -> Option<Arc<Tally>> {
+        self.all().get(name).map(|entry| entry.tally.clone())
     }
 
     /// Whether the caller may change the daemon as a whole.

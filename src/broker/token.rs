@@ -94,6 +94,7 @@ impl Broker {
             return Err(too_much(AboveCeiling));
         }
         self.audit.issued(caller, &name, ground, &token);
+        entry.tally.issued(caller.uid, caller.unit.as_ref());
         let expires_in = token.remaining(clock::boot()).map(|left| left.as_secs());
         // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
         let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));

@@ -17,7 +17,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Door, framing, route};
+use super::{Door, framing, metrics::Latencies, route};
 use crate::{
     api::limits::{self, Limits, Place},
     broker::{Broker, repeats::Repeats},
@@ -47,7 +47,7 @@ impl Porter {
             socket,
             same: listener.try_clone()?,
             listener: tokio::net::UnixListener::from_std(listener)?,
-            door: Arc::new(Door { broker, closing: CancellationToken::new() }),
+            door: Arc::new(Door { broker, closing: CancellationToken::new(), latencies: Latencies::default() }),
             limits,
             graceful: GracefulShutdown::new(),
             complaints: Repeats::new(COMPLAINTS),

@@ -123,6 +123,11 @@ pub fn method_not_allowed(allowed: &'static str) -> Answer {
     answer
 }
 
+/// What is measured.
+pub fn metrics(text: String) -> Answer {
+    secret(body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
+}
+
 /// The page for people.
 pub fn page(status: StatusCode, sights: &[Sight], notice: Option<&str>) -> Answer {
     let mut answer = secret(body(status, "text/html; charset=utf-8", page::draw(sights, notice)));

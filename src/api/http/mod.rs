@@ -14,6 +14,7 @@
 //! | `POST /v1/reload` | read the configuration again |
 //! | `GET /v1/events` | server-sent events: `state`, `prompt`, `token`, `removed` |
 //! | `GET /v1/health` | 200 while serving |
+//! | `GET /metrics` | what is counted, for Prometheus |
 //! | `GET /` | a page for people; its forms `POST` to `/accounts/{name}/login` and `/accounts/{name}/cancel` |
 
 mod accept;
@@ -22,6 +23,7 @@ mod body;
 mod events;
 mod framing;
 mod guard;
+mod metrics;
 mod request;
 mod route;
 mod token_json;
@@ -42,6 +44,7 @@ struct Door {
     broker: Arc<Broker>,
     /// Ends what would otherwise go on for as long as the client listens.
     closing: CancellationToken,
+    latencies: metrics::Latencies,
 }
 
 /// Accepts connections until `shutdown`, then lets those that are in the middle of an answer finish it, for a while.

@@ -11,13 +11,13 @@ use serde_json::json;
 use super::{
     Door,
     answer::{self, Answer},
-    events, guard,
+    events, guard, metrics,
     request::{self, Kind},
 };
 use crate::{
     api::problem,
     broker::{Broker, Error},
-    platform::peer::Caller,
+    platform::{clock, peer::Caller},
 };
 
 /// What a path names.
@@ -25,6 +25,7 @@ use crate::{
 enum Route<'a> {
     Page(Page<'a>),
     Events,
+    Metrics,
     Token(Option<&'a str>),
     Accounts,
     Account(&'a str),
@@ -61,7 +62,11 @@ pub async fn answer<B>(door: &Door, caller: &Arc<Caller>, request: &Request<B>) 
         return answer::method_not_allowed(route.allowed());
     }
     let query = request.uri().query().unwrap_or_default();
+    let asked_at = clock::boot();
     let answered = obey(door, caller, route, method, query, request.headers()).await;
+    let latencies = &door.latencies;
+    let latency = if matches!(route, Route::Token(_)) { &latencies.token } else { &latencies.other };
+    latency.took(clock::boot().since(asked_at));
     answered.unwrap_or_else(|error| answer::error(&error))
 }
 
@@ -81,6 +86,7 @@ async fn obey(
     }
     Ok(match (route, method.as_str()) {
         (Route::Page(page), _) => show_page(broker, caller, page).await,
+        (Route::Metrics, _) => answer::metrics(metrics::draw(broker, caller, &door.latencies)),
         (Route::Events, _) => events::stream(broker, caller, headers, &door.closing),
         (Route::Token(name), _) => {
             let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
@@ -201,6 +207,9 @@ impl<'a> Page<'a> {
 impl<'a> Route<'a> {
     fn parse(path: &'a str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
+        if path == "metrics" {
+            return Some(Self::Metrics);
+        }
         let Some(path) = path.strip_prefix("v1/") else { return Page::parse(path).map(Self::Page) };
         let mut segments = path.split('/');
         let [first, name, verb, rest] = std::array::from_fn(|_| segments.next());
@@ -226,6 +235,7 @@ impl<'a> Route<'a> {
     fn allowed(self) -> &'static str {
         match self {
             Self::Page(Page::Whole)
+            | Self::Metrics
             | Self::Events
             | Self::Token(_)
             | Self::Accounts
