@@ -161,6 +161,7 @@ impl Grant {
             lifetime: got.expires_in,
             scope: got.scope.unwrap_or(scope),
             id_token: got.id_token,
+            unbound: self.key.is_some() && !got.key_bound,
             key: self.key.clone().filter(|_| got.key_bound),
         }
     }
@@ -214,6 +215,7 @@ impl Grant {
             lifetime: self.lifetime,
             scope: self.scope.clone(),
             id_token: self.id_token.clone(),
+            unbound: self.key.is_some() && !self.key_bound,
             key: self.key.clone().filter(|_| self.key_bound),
         }
     }

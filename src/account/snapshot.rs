@@ -69,6 +69,8 @@ pub struct Token {
     pub id_token: Option<Secret>,
     /// The key that it is bound to; without one it is a bearer token.
     pub key: Option<ProofKey>,
+    /// It was to be bound to one, and the server did not do so.
+    pub unbound: bool,
 }
 
 /// What a person needs to approve the sign-in (RFC 8628 §3.3).

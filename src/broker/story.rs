@@ -96,7 +96,12 @@ fn signed_in(snapshot: &Snapshot, now: Now) -> String {
         }
         (None, false) => "; there is no refresh token, so a new sign-in is due then".to_owned(),
     };
-    format!("signed in{valid}{renewal}")
+    let bearer = if snapshot.token.as_ref().is_some_and(|token| token.unbound) {
+        "; the server did not bind it to a key, so it is a bearer token"
+    } else {
+        ""
+    };
+    format!("signed in{valid}{bearer}{renewal}")
 }
 
 fn waiting(snapshot: &Snapshot, now: Instant, with_code: bool) -> String {

@@ -32,6 +32,7 @@ fn snapshot(state: State, left: Option<Duration>) -> Snapshot {
             scope: String::new(),
             id_token: None,
             key: None,
+            unbound: false,
         })
     });
     Snapshot {
@@ -142,9 +143,15 @@ fn a_rejected_token_is_no_answer_until_a_refresh_was_tried() {
 #[test]
 fn a_token_without_a_known_end_is_valid_and_satisfies_everybody() {
     let mut endless = snapshot(State::Active, None);
-    let secret = Secret::new("at");
-    let fingerprint = secret.fingerprint();
-    let (scope, id_token, key) = (String::new(), None, None);
-    endless.token = Some(Arc::new(Token { secret, fingerprint, expires: None, lifetime: None, scope, id_token, key }));
+    endless.token = Some(Arc::new(Token {
+        fingerprint: Secret::new("at").fingerprint(),
+        secret: Secret::new("at"),
+        expires: None,
+        lifetime: None,
+        scope: String::new(),
+        id_token: None,
+        key: None,
+        unbound: false,
+    }));
     assert_eq!(word(&endless, &need(hours(1000))), "token");
 }

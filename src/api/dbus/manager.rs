@@ -65,7 +65,7 @@ impl Manager {
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn features(&self) -> &'static [&'static str] {
-        &["device_grant", "refresh"]
+        &["device_grant", "refresh", "targets", "token_exchange", "dpop"]
     }
 }
 

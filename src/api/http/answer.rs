@@ -190,6 +190,7 @@ pub fn state_json(sight: &Sight) -> Value {
     set("expires_in", end.map(|end| now.boot.until(end).as_secs().into()));
     set("expires_at", end.map(|end| now.wall_at(end).0.into()));
     set("scope", token.map(|token| token.scope.as_str().into()));
+    set("token_type", token.map(|token| token.token_type().into()));
     set("refresh_in", snapshot.refresh_at.map(|at| now.boot.until(at).as_secs().into()));
     set("refresh_at", snapshot.refresh_at.map(|at| now.wall_at(at).0.into()));
     set("missing_scope", snapshot.missing_scope.as_deref().map(Value::from));

@@ -88,11 +88,7 @@ async fn obey(
         (Route::Page(page), _) => show_page(broker, caller, page).await,
         (Route::Metrics, _) => answer::metrics(metrics::draw(broker, caller, &door.latencies)),
         (Route::Events, _) => events::stream(broker, caller, headers, &door.closing),
-        (Route::Token(name), _) => {
-            let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
-            let asked = request::token_request(query)?;
-            answer::token(&broker.token(caller, name, &asked).await?, kind)
-        }
+        (Route::Token(name), _) => token(broker, caller, name, query, headers).await?,
         (Route::Accounts, _) => answer::accounts(&broker.list(caller)),
         (Route::Account(name), _) => look(broker, caller, name, headers).await?,
         (Route::Login(name), "POST") => {
@@ -110,11 +106,7 @@ async fn obey(
             broker.logout(caller, Some(name)).await?;
             answer::empty(StatusCode::NO_CONTENT)
         }
-        (Route::Proof(name), _) => {
-            let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
-            let asked = request::proof_request(query)?;
-            answer::proof(&broker.prove(caller, Some(name), asked).await?, kind)
-        }
+        (Route::Proof(name), _) => proof(broker, caller, name, query, headers).await?,
         (Route::Refresh(name), _) => answer::account(&broker.refresh(caller, Some(name)).await?),
         (Route::Probe(name), _) => {
             let (account, findings) = broker.probe(caller, Some(name)).await?;
@@ -152,6 +144,30 @@ async fn show_page(broker: &Broker, caller: &Caller, page: Page<'_>) -> Answer {
         Ok(()) => answer::to_the_page(),
         Err(error) => answer::page(problem::names(&error).status, &broker.list(caller), Some(&error.to_string())),
     }
+}
+
+async fn token(
+    broker: &Broker,
+    caller: &Caller,
+    name: Option<&str>,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Answer, Error> {
+    let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
+    let asked = request::token_request(query)?;
+    Ok(answer::token(&broker.token(caller, name, &asked).await?, kind))
+}
+
+async fn proof(
+    broker: &Broker,
+    caller: &Caller,
+    name: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Answer, Error> {
+    let Some(kind) = request::kind(headers, &[Kind::Json, Kind::Text]) else { return Ok(not_acceptable()) };
+    let asked = request::proof_request(query)?;
+    Ok(answer::proof(&broker.prove(caller, Some(name), asked).await?, kind))
 }
 
 /// The code that is out, if one is.
