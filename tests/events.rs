@@ -201,3 +201,32 @@ fn trouble_and_recovery_are_told_and_a_long_poll_says_the_same() {
     let before = events.until("active");
     assert!(before.iter().any(|name| name == "token"), "{before:?}");
 }
+
+#[test]
+fn who_may_not_sign_in_sees_no_code() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run here: needs root");
+        return;
+    }
+    let server = AuthorizationServer::start();
+    let daemon = Daemon::start(&account(&server));
+    for (path, mode) in [(daemon.folder().to_owned(), 0o755), (daemon.socket(), 0o666)] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("a mode");
+    }
+    let code = daemon.post("/v1/accounts/box/login").text("user_code");
+    let seen_by = |user: &str, path: &str| {
+        let curl = Command::new("setpriv")
+            .args(["--reuid", user, "--regid", user, "--clear-groups", "curl", "--silent", "--max-time", "2"])
+            .arg("--unix-socket")
+            .arg(daemon.socket())
+            .arg(format!("http://localhost{path}"))
+            .output();
+        String::from_utf8_lossy(&curl.expect("setpriv runs").stdout).into_owned()
+    };
+    for path in ["/v1/events", "/"] {
+        let (ours, theirs) = (seen_by("root", path), seen_by("daemon", path));
+        assert!(ours.contains(&code), "{path}: {ours}");
+        assert!(theirs.contains("box") && !theirs.contains(&code), "{path}: {theirs}");
+        assert!(!theirs.contains("event: prompt") && !theirs.contains("<form"), "{path}: {theirs}");
+    }
+}
