@@ -296,8 +296,9 @@ fn one_user_who_calls_without_end_is_in_nobodys_way() {
     server.approve();
     let token = daemon.get("/v1/accounts/box/token?wait=120").text("access_token");
     let given = format!("{} 100", bus.address());
-    let mut flood: Vec<_> = (0..number(1, 8)).map(|_| Stranger::start("games", "bus_flood", &given)).collect();
-    assert_eq!(flood[0].wait_for("refused "), "36", "64 of 100 calls wait");
+    let mut first = Stranger::start("games", "bus_flood", &given);
+    assert_eq!(first.wait_for("refused "), "36", "64 of 100 calls wait");
+    let _more: Vec<_> = (0..number(0, 7)).map(|_| Stranger::start("games", "bus_flood", &given)).collect();
     let manager = "io.github.bearerd.Bearerd1.Manager";
     for _ in 0..number(5, 100) {
         let output = bus.call(None, &["call", NAME, OBJECT, manager, "GetToken", "sa{sv}", "box", "0"]);
