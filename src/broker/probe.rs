@@ -203,9 +203,7 @@ impl Probe<'_> {
                 time
             }
             Err(unreachable) => {
-                let remedy = "check the clock; for a private certificate authority set ca_file; a proxy that opens \
-                              TLS needs its certificate there too";
-                findings.push(Finding::failed("tls", format!("{host}: {}", unreachable.cause), remedy));
+                findings.push(Finding::failed("tls", format!("{host}: {}", unreachable.cause), MEND_TLS));
                 None
             }
         }
@@ -320,6 +318,8 @@ fn scopes_finding(client: &Client, snapshot: &Snapshot) -> Finding {
     }
 }
 
+const MEND_TLS: &str = "check the clock; for a private certificate authority set ca_file; a proxy that opens TLS needs its \
+    certificate there too";
 const TRY_A_LOGIN: &str = "try a sign-in: bearerd login";
 const CONNECT: Duration = Duration::from_secs(5);
 /// Beyond this, certificates and identity tokens begin to be refused.

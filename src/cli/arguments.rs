@@ -25,7 +25,7 @@ pub struct Arguments {
 /// What every verb understands.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Configuration, for run and check [default: /etc/bearerd/bearerd.toml]
+    /// Configuration, for run, check and doctor [default: /etc/bearerd/bearerd.toml]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Common options")]
     pub config: Option<PathBuf>,
     /// Socket of the daemon; clients heed $BEARERD_SOCKET too [default: /run/bearerd/api.sock]
@@ -90,7 +90,11 @@ pub enum Command {
     DockerCredential(DockerCredential),
     /// Print what happens, one JSON object a line, until Ctrl-C
     #[command(after_help = "Example:\n  bearerd events | jq --unbuffered 'select(.event == \"state\") | .message'")]
-    Events,
+    Events {
+        /// It is JSON in any case
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at everything that has to work, and say what to do about what does not
     #[command(after_help = "Example:\n  sudo bearerd doctor")]
     Doctor(Doctor),

@@ -204,9 +204,7 @@ async fn on_the_bus(config: &Path) -> Finding {
         }
         Some(Ok(Presence::Absent)) => {
             let text = format!("nobody has the name {}, so programs on the bus get no token", bus::NAME);
-            let remedy = "is its policy installed (/usr/share/dbus-1/system.d)? Then: systemctl reload dbus; bearerd tries \
-                          again by itself";
-            Finding::warning("bus", text, remedy)
+            Finding::warning("bus", text, LET_IT_IN)
         }
         Some(Err(error)) => Finding::warning(
             "bus",
@@ -237,6 +235,8 @@ async fn probe(client: &Client, name: &str) -> (String, Vec<Finding>) {
 const RESULT: usize = 7;
 const CHECK: usize = 10;
 const ASK_AS_ROOT: &str = "if it is a matter of rights, run it with sudo";
+const LET_IT_IN: &str =
+    "is its policy installed (/usr/share/dbus-1/system.d)? Then: systemctl reload dbus; bearerd tries again by itself";
 const SEE_LOG: &str = "see: journalctl -xu bearerd";
 
 #[cfg(test)]

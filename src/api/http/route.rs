@@ -91,12 +91,7 @@ async fn obey(
         (Route::Token(name), _) => token(broker, caller, name, query, headers).await?,
         (Route::Accounts, _) => answer::accounts(&broker.list(caller)),
         (Route::Account(name), _) => look(broker, caller, name, headers).await?,
-        (Route::Login(name), "POST") => {
-            let (account, prompt) = broker.login(caller, Some(name), request::replace(query)?).await?;
-            let kind = request::kind(headers, &PROMPT_KINDS);
-            let shown = kind.and_then(|kind| answer::prompt(StatusCode::ACCEPTED, &account, &prompt, kind));
-            shown.unwrap_or_else(not_acceptable)
-        }
+        (Route::Login(name), "POST") => login(broker, caller, name, query, headers).await?,
         (Route::Login(name), "DELETE") => {
             broker.cancel_login(caller, Some(name)).await?;
             answer::empty(StatusCode::NO_CONTENT)
@@ -112,13 +107,7 @@ async fn obey(
             let (account, findings) = broker.probe(caller, Some(name)).await?;
             answer::findings(&account, &findings)
         }
-        (Route::Reload, _) => match broker.reload(caller).await? {
-            Ok(accounts) => {
-                let names: Vec<_> = accounts.iter().map(ToString::to_string).collect();
-                answer::json_body(StatusCode::OK, &json!({ "accounts": names }))
-            }
-            Err(error) => answer::plain_error(StatusCode::UNPROCESSABLE_ENTITY, "configuration", &error.to_string()),
-        },
+        (Route::Reload, _) => reload(broker, caller).await?,
         (Route::Rekey, _) => {
             let rekeyed = broker.rekey(caller).await?;
             let names: Vec<_> = rekeyed.accounts.iter().map(ToString::to_string).collect();
@@ -130,6 +119,30 @@ async fn obey(
             let health = json!({ "status": "ok", "version": version, "protection": protection });
             answer::json_body(StatusCode::OK, &health)
         }
+    })
+}
+
+/// Starts a login or joins the one that is running.
+async fn login(
+    broker: &Broker,
+    caller: &Caller,
+    name: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Answer, Error> {
+    let (account, prompt) = broker.login(caller, Some(name), request::replace(query)?).await?;
+    let kind = request::kind(headers, &PROMPT_KINDS);
+    let shown = kind.and_then(|kind| answer::prompt(StatusCode::ACCEPTED, &account, &prompt, kind));
+    Ok(shown.unwrap_or_else(not_acceptable))
+}
+
+async fn reload(broker: &Arc<Broker>, caller: &Caller) -> Result<Answer, Error> {
+    Ok(match broker.reload(caller).await? {
+        Ok(accounts) => {
+            let names: Vec<_> = accounts.iter().map(ToString::to_string).collect();
+            answer::json_body(StatusCode::OK, &json!({ "accounts": names }))
+        }
+        Err(error) => answer::plain_error(StatusCode::UNPROCESSABLE_ENTITY, "configuration", &error.to_string()),
     })
 }
 
