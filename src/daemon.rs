@@ -3,7 +3,12 @@
 mod display_command;
 mod surfaces;
 
-use std::{os::unix::net::UnixListener, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use sd_notify::NotifyState;
 use tokio::{
@@ -14,8 +19,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{
-        dbus,
-        http::{self, Porter, Pulse},
+        credential, dbus,
+        http::{self, Clients, Porter, Pulse},
     },
     broker::{Broker, Protection},
     config::{Bus, ConfigError, Settings},
@@ -98,6 +103,10 @@ struct House {
     bus: Bus,
     store: Store,
     listener: UnixListener,
+    /// Where systemd fetches credentials for units; systemd alone makes it.
+    credential: Option<UnixListener>,
+    /// The folder of the API's socket.
+    run: PathBuf,
     /// Keeps the path of a socket of our own until the end.
     _own_socket: Option<OwnSocket>,
     console: Console,
@@ -118,6 +127,7 @@ impl House {
         let configured = settings.state_directory.clone();
         let state = options.state_directory.clone().or_else(systemd::state_directory).or(configured);
         let store = Store::open(&state.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)), Keys::from_credentials()?)?;
+        let (credentials, passed): (Vec<_>, Vec<_>) = passed.into_iter().partition(|(name, _)| name == CREDENTIAL);
         let (listener, own_socket) = match passed.into_iter().next() {
             Some((_, listener)) if options.socket.is_none() => (listener, None),
             _ => {
@@ -127,8 +137,9 @@ impl House {
         };
         let address = listener.local_addr().ok();
         let path = address.as_ref().and_then(|address| address.as_pathname()).unwrap_or(&settings.socket);
-        let console = Console::beside(path);
-        Ok(Self { settings, bus, store, listener, _own_socket: own_socket, console, log_level })
+        let (console, run) = (Console::beside(path), path.parent().unwrap_or(Path::new("/")).to_owned());
+        let credential = credentials.into_iter().next().map(|(_, listener)| listener);
+        Ok(Self { settings, bus, store, listener, credential, run, _own_socket: own_socket, console, log_level })
     }
 
     async fn live(self) -> Result<(), Failure> {
@@ -136,12 +147,18 @@ impl House {
         say_how_state_is_protected(self.store.protection());
         let broker = Arc::new(Broker::new(self.store));
         broker.apply(&self.settings).await;
-        let porter =
-            Porter::new(self.listener, Socket::Api, broker.clone(), Porter::limits()).map_err(Failure::Setup)?;
+        let limits = Porter::limits();
+        let porter = Porter::new(self.listener, Socket::Api, broker.clone(), limits.clone()).map_err(Failure::Setup)?;
         let (pulses, beats) = mpsc::channel(1);
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
 
         tasks.spawn(http::serve(porter, beats, shutdown.clone()));
+        // Before anybody is told that the daemon is ready: units that start then have them mounted.
+        let clients = Clients::open(broker.clone(), self.run, limits.clone()).await;
+        tasks.spawn(clients.follow(shutdown.clone()));
+        if let Some(listener) = self.credential {
+            tasks.spawn(credential::serve(listener, broker.clone(), limits, shutdown.clone()));
+        }
         tasks.spawn(dbus::serve(broker.clone(), self.bus, self.log_level.clone(), shutdown.clone()));
         tasks.spawn(until(shutdown.clone(), surfaces::show_status(broker.clone())));
         tasks.spawn(until(shutdown.clone(), surfaces::show_on_console(broker.clone(), self.console)));
@@ -241,3 +258,5 @@ async fn feed_watchdog(broker: Arc<Broker>, pulses: mpsc::Sender<Pulse>) {
 
 const DEFAULT_STATE: &str = "/var/lib/bearerd";
 const CONFIG: u8 = 78;
+/// `FileDescriptorName=` of the credential socket.
+const CREDENTIAL: &str = "credential";

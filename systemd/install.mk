@@ -8,7 +8,7 @@ prefix = $(DESTDIR)$(PREFIX)
 units = $(wildcard systemd/*.service systemd/*.socket systemd/*.path systemd/*.timer systemd/*.target)
 manuals = $(wildcard docs/*.[158] docs/man/*.[158])
 documents = $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE-* docs/*.md docs/*.yaml docs/*.svg)
-examples = $(wildcard conf/accounts.d/*.toml conf/monitoring/*)
+examples = $(wildcard conf/accounts.d/*.toml conf/monitoring/* systemd/examples/*.conf)
 
 .PHONY: install
 install:

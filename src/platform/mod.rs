@@ -2,8 +2,10 @@
 
 pub mod bus;
 pub mod catalog;
+pub mod client_socket;
 pub mod clock;
 pub mod console;
+pub mod credential;
 pub mod hook;
 pub mod journal;
 pub mod kernel;

@@ -27,6 +27,9 @@ pub enum SocketError {
         "there is something at {0} that is not a socket, and it is left alone; move it, or choose another path with --socket"
     )]
     Taken(PathBuf),
+    /// A directory that has to be ours is somebody else's, or a link.
+    #[error("{0} has to be a directory of the user that runs bearerd, and is not; move it away")]
+    Foreign(PathBuf),
     /// The directory does not let us.
     #[error("the socket {path} cannot be made: {error}; its directory has to exist and belong to this user")]
     Unusable {
@@ -39,6 +42,11 @@ pub enum SocketError {
 
 /// Binds `path` so that it has mode 0660 from its first instant. A socket that nobody serves any more is replaced.
 pub fn bind(path: &Path) -> Result<(UnixListener, OwnSocket), SocketError> {
+    bind_for(path, 0o660)
+}
+
+/// The same with another mode, of reading and writing alone.
+pub fn bind_for(path: &Path, mode: u32) -> Result<(UnixListener, OwnSocket), SocketError> {
     let unusable = |error| SocketError::Unusable { path: path.to_owned(), error };
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Err(SocketError::Taken(path.to_owned())),
@@ -51,7 +59,7 @@ pub fn bind(path: &Path) -> Result<(UnixListener, OwnSocket), SocketError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
     }
-    let before = umask(Mode::from_bits_truncate(0o117));
+    let before = umask(Mode::from_bits_truncate(0o777 & !mode));
     let bound = UnixListener::bind(path);
     umask(before);
     let listener = bound.map_err(unusable)?;

@@ -20,6 +20,7 @@
 mod accept;
 mod answer;
 mod body;
+mod clients;
 mod events;
 mod framing;
 mod guard;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use self::accept::Porter;
+pub use self::{accept::Porter, clients::Clients};
 use crate::broker::Broker;
 
 /// Asks the accept loop whether it still turns.
