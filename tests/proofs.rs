@@ -106,6 +106,31 @@ fn programs_have_their_proofs_signed_and_are_told_what_to_do() {
 }
 
 #[test]
+fn who_may_have_little_cannot_make_a_greater_token_usable() {
+    let server = AuthorizationServer::start();
+    let rule = "dpop = true\n[[accounts.box.allow]]\nuser = \"root\"\nscopes = [\"openid\"]\nactions = [\"token\"]";
+    let rule =
+        rule.replace("root", &nix::unistd::User::from_uid(nix::unistd::getuid()).expect("users").expect("a user").name);
+    let daemon = Daemon::start(&config(&server, &rule));
+    assert_eq!(daemon.post("/v1/accounts/box/login").status, 202);
+    server.reply_next(Endpoint::Poll, Reply::usual().member("token_type", "DPoP".into()));
+    server.reply_next(Endpoint::Refresh, Reply::usual().member("token_type", "DPoP".into()));
+    server.approve();
+    let narrow = daemon.get("/v1/token?wait=120");
+    assert_eq!((narrow.status, narrow.text("scope").as_str()), (200, "openid"), "{}", narrow.body);
+    let own = server.wait_for(Endpoint::Poll, 1);
+    assert!(own.header("dpop").is_some());
+
+    let hash = token_hash(&Secret::new(narrow.text("access_token")));
+    let asked = "/v1/accounts/box/dpop?htm=GET&htu=https://api.example/";
+    assert_eq!(daemon.post(asked).text("ath"), hash);
+    assert_eq!(daemon.post(&format!("{asked}&ath={hash}")).status, 200);
+    let greater = token_hash(&Secret::new("the account's own"));
+    let refused = daemon.post(&format!("{asked}&ath={greater}"));
+    assert_eq!((refused.status, refused.text("parameter").as_str()), (400, "ath"), "{}", refused.body);
+}
+
+#[test]
 fn a_bearer_token_is_called_one() {
     let server = AuthorizationServer::start();
     let mut daemon = Daemon::start(&config(&server, "dpop = true"));

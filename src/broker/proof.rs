@@ -89,7 +89,14 @@ impl Broker {
             );
             return Err(Error::InvalidOption { parameter: "dpop".to_owned(), why });
         };
-        let token_hash = request.token_hash.unwrap_or_else(|| token_hash(&answer.token.secret));
+        let own_hash = token_hash(&answer.token.secret);
+        let token_hash = request.token_hash.unwrap_or_else(|| own_hash.clone());
+        // All tokens of a grant are bound to one key: who may have little must not make a greater one usable.
+        if answer.limited && token_hash != own_hash {
+            let why =
+                "this is not the token that this caller may have now; get it again, and ask for its proof".to_owned();
+            return Err(Error::InvalidOption { parameter: "ath".to_owned(), why });
+        }
         let statement = Statement {
             method: &request.method,
             uri: &request.uri,

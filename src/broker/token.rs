@@ -42,6 +42,8 @@ pub struct TokenAnswer {
     pub expires_in: Option<u64>,
     /// When it ends in Unix seconds, where the server said.
     pub expires_at: Option<u64>,
+    /// The caller may have nothing beyond a ceiling.
+    pub limited: bool,
 }
 
 impl Broker {
@@ -98,7 +100,7 @@ impl Broker {
         let expires_in = token.remaining(clock::boot()).map(|left| left.as_secs());
         // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
         let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));
-        Ok(TokenAnswer { account: name, token, expires_in, expires_at })
+        Ok(TokenAnswer { account: name, token, expires_in, expires_at, limited: ceiling.is_some() })
     }
 
     /// The full name of an account, for a caller who may have its token.
