@@ -87,7 +87,11 @@ impl Broker {
                 if let Some(panic) = applied.await.err().and_then(|error| error.try_into_panic().ok()) {
                     std::panic::resume_unwind(panic);
                 }
-                tracing::info!(caller_uid = caller.uid, "the configuration was read again");
+                tracing::info!(
+                    caller_uid = caller.uid,
+                    caller_unit = caller.unit.as_deref(),
+                    "the configuration was read again"
+                );
                 Ok(Ok(names))
             }
             Err(error) => {

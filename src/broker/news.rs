@@ -49,8 +49,8 @@ impl News {
 
 /// Tells who asked for what.
 pub(super) fn asked(account: &AccountName, caller: &Caller, what: &str) {
-    let (account, caller_uid) = (account.as_str(), caller.uid);
-    tracing::info!(account, caller_uid, "{account}: user {caller_uid} asked for {what}");
+    let (account, caller_uid, caller_unit) = (account.as_str(), caller.uid, caller.unit.as_deref());
+    tracing::info!(account, caller_uid, caller_unit, "{account}: user {caller_uid} asked for {what}");
 }
 
 fn level(state: State) -> Level {
