@@ -6,7 +6,7 @@ INSTALL ?= install
 
 prefix = $(DESTDIR)$(PREFIX)
 units = $(wildcard systemd/*.service systemd/*.socket systemd/*.path systemd/*.timer systemd/*.target)
-manuals = $(wildcard docs/*.[158] docs/man/*.[158])
+manuals = $(wildcard docs/man/*.[1578])
 documents = $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE-* docs/*.md docs/*.yaml docs/*.svg)
 examples = $(wildcard conf/accounts.d/*.toml conf/monitoring/* systemd/examples/*.conf)
 

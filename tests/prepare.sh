@@ -26,23 +26,3 @@ need faketime faketime
 need chromium chromium
 need git git
 need strace strace
-need chromium chromium
-need kubectl kubernetes-client
-need skopeo skopeo
-
-if [ -n "$missing" ]; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        apt-get -qq update
-        # shellcheck disable=SC2086 # a list of packages
-        DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $missing >/dev/null
-    else
-        echo "The tests need programs that are not here. Install these packages (Debian's names) and try again:" >&2
-        echo " $missing" >&2
-        exit 1
-    fi
-fi
-
-# The real authorization server, as its lock file has it.
-if [ ! servers/node_modules/.package-lock.json -nt servers/package-lock.json ]; then
-    npm --prefix servers ci --no-audit --no-fund --loglevel=error
-fi
