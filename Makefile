@@ -2,6 +2,7 @@
 # make test    install what the tests need, and run everything
 # make check   what .ci/run runs before the tests: format, lints, documentation, units
 # make reliability   the simulated fleet and the ninety days: tables, and plots in docs/reliability
+# make bench   what a token costs, against bare servers; writes docs/benchmarks
 # make build   the program, in target/release
 # make install DESTDIR= PREFIX=/usr
 # make install puts the built program, units, bus files and documents in place.
@@ -11,7 +12,7 @@ CARGO ?= cargo
 EXPOSURE = 12
 
 # make torture runs what the tests try a few times as often as docs/threat-model.md and docs/reliability.md speak of.
-.PHONY: build demo reliability torture test check deny units
+.PHONY: bench build demo reliability torture test check deny units
 
 build:
 	$(CARGO) build --release --locked
@@ -21,6 +22,9 @@ demo: build
 
 reliability:
 	$(CARGO) run --release --locked --quiet --example reliability
+
+bench:
+	$(CARGO) bench --locked --bench bearerd
 
 test:
 	sh tests/prepare.sh

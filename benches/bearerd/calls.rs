@@ -4,7 +4,6 @@ use std::{path::Path, process::Command};
 
 use super::{
     figures::{Figures, Goal},
-    limits,
     load_dbus::Callers,
     load_http::{self, Caller, Connections},
     rig::{self, Rig, SERVICES, Size},
@@ -40,7 +39,6 @@ pub fn http(size: Size, figures: &mut Figures) {
     }
     let microseconds = Spread::exactly(p50(&ours, 1, kept));
     figures.add("HTTP, kept connection, 1 caller: p50, of this machine alone", microseconds, "µs", None);
-    oidc_agent(figures);
 }
 
 /// The D-Bus door.
@@ -123,11 +121,6 @@ fn count(server: &mut Command, socket: &Path, folder: &Path, requests: usize) ->
     let counted = std::fs::read_to_string(folder.join("counted")).expect("what callgrind wrote");
     let totals = counted.lines().find_map(|line| line.strip_prefix("totals: ")).expect("totals");
     totals.trim().parse().expect("a number")
-}
-
-/// Whether the peer is installed; it is a program for people's sessions, so it gets no goal.
-fn oidc_agent(_figures: &mut Figures) {
-    let _ = limits::NAME;
 }
 
 fn at_most(bar: f64) -> Option<Goal> {

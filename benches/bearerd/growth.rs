@@ -93,6 +93,8 @@ fn busy(size: Size, figures: &mut Figures) {
     let before = rig.server.count(Endpoint::Refresh);
     let loud: Vec<f64> = (0..size.of(5)).map(|_| p99() / quiet.median).collect();
     let refreshes = rig.server.count(Endpoint::Refresh) - before;
+    // The accounts share one grant, which no client would do: each of them knows a refresh token that is not the last.
+    rig.server.take_violations();
     let what = format!("p99 while {accounts} other accounts refresh and save ({refreshes} times) over the quiet p99");
     figures.add(what, Spread::of(loud), "×", Some(Goal::AtMost(2.0)));
 }

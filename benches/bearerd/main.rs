@@ -19,7 +19,7 @@ mod processes;
 mod rig;
 mod rounds;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -52,19 +52,15 @@ enum Role {
     LimitHttp { socket: PathBuf, reply: PathBuf },
     /// A bare zbus service that answers `GetToken` with the token in a file
     LimitDbus { address: String, token: PathBuf },
-    /// Runs a command so that its use of memory can be told
-    Spawn { command: Vec<String> },
 }
 
-fn main() -> ExitCode {
+fn main() {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::LimitHttp { socket, reply }) => limits::http(&socket, &reply),
         Some(Role::LimitDbus { address, token }) => limits::dbus(&address, &token),
-        Some(Role::Spawn { command }) => return processes::spawn_and_tell(&command),
         None => measure(&arguments),
     }
-    ExitCode::SUCCESS
 }
 
 /// Measures some figures.

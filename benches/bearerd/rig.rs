@@ -60,7 +60,7 @@ impl Rig {
         let server =
             AuthorizationServer::with(Settings { auto_approve: true, ..Settings::default() }).expect("a server");
         let daemon = Daemon::start_with(&config(&server, 1), arguments);
-        sign_in(&daemon, "box");
+        sign_in(&daemon);
         Self { daemon, server }
     }
 
@@ -68,7 +68,7 @@ impl Rig {
     pub fn with_accounts(accounts: usize, settings: Settings) -> Self {
         let server = AuthorizationServer::with(Settings { auto_approve: true, ..settings }).expect("a server");
         let mut daemon = Daemon::start(&config(&server, 1));
-        sign_in(&daemon, "box");
+        sign_in(&daemon);
         assert!(daemon.stop().success());
         copy_record(&daemon.folder().join("state"), accounts);
         fs::write(daemon.folder().join("bearerd.toml"), config(&server, accounts)).expect("a configuration");
@@ -86,7 +86,7 @@ impl Rig {
 pub fn config(server: &AuthorizationServer, accounts: usize) -> String {
     let issuer = server.issuer();
     // The benchmark is one user, and is to see the daemon and not the limit.
-    let mut text = String::new();
+    let mut text = String::from("[daemon]\nconnections_per_user = 1000\n");
     for name in names(accounts) {
         text += &format!("[accounts.{name}]\nissuer = \"{issuer}\"\nscopes = [\"openid\", \"offline\"]\n");
     }
@@ -97,7 +97,7 @@ fn names(accounts: usize) -> impl Iterator<Item = String> {
     (0..accounts).map(|at| if at == 0 { "default".to_owned() } else { format!("box-{at}") })
 }
 
-fn sign_in(daemon: &Daemon, _name: &str) {
+fn sign_in(daemon: &Daemon) {
     assert_eq!(daemon.post("/v1/accounts/default/login").status, 202);
     assert_eq!(daemon.get("/v1/token?wait=120").status, 200);
 }

@@ -34,7 +34,8 @@ impl TokenResponse {
         let members = Failure::check(response, &profile.error_aliases)?;
         let garbled = |found| Failure::Garbled { status: response.status, found: Found::Unusable(found) };
         let access_token = members.text("access_token").ok_or(garbled("a reply without access_token"))?;
-        if !access_token.bytes().all(|b| b.is_ascii_graphic()) {
+        let graphic = |token: &&str| token.bytes().all(|b| b.is_ascii_graphic());
+        if !graphic(&access_token) {
             return Err(garbled("an access token that no header can carry"));
         }
         // Case does not count (RFC 6749 §5.1), and several servers leave the type out.
@@ -56,7 +57,8 @@ impl TokenResponse {
             key_bound,
             refresh_token: members.text("refresh_token").map(Secret::new),
             scope: members.words("scope"),
-            id_token: members.text("id_token").map(Secret::new),
+            // A JWT has no other characters (RFC 7515 §3.1); whatever has is none.
+            id_token: members.text("id_token").filter(graphic).map(Secret::new),
         })
     }
 
