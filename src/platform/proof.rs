@@ -5,9 +5,9 @@ use std::{
     time::SystemTime,
 };
 
-use aws_lc_rs::rand;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use httpdate::parse_http_date;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::clock;
 use crate::oauth::dpop::{ProofKey, Statement};
@@ -18,11 +18,12 @@ pub fn make(key: &ProofKey, statement: &Statement<'_>) -> Option<String> {
     key.prove(statement, servers_time(), &id)
 }
 
-/// Bytes that nobody can guess; `None` where the machine gives none.
+/// Bytes that nobody can guess; `None` where the machine gives none. The kernel's own, because every account asks for
+/// some at the start, and the cryptographic library's generator takes a tenth of a second to come up.
 pub fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).ok()?;
-    Some(bytes)
+    let given = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;
+    (given == N).then_some(bytes)
 }
 
 /// Takes note of the `Date` header of an answer from a server whose certificate was good.
