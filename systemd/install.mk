@@ -28,5 +28,8 @@ install:
 	$(INSTALL) -D -m 0644 dbus/io.github.bearerd.Bearerd1.xml $(prefix)/share/dbus-1/interfaces/io.github.bearerd.Bearerd1.xml
 	test -e $(DESTDIR)/etc/bearerd/bearerd.toml || $(INSTALL) -D -m 0644 conf/bearerd.toml $(DESTDIR)/etc/bearerd/bearerd.toml
 	for f in $(manuals); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/man/man$${f##*.}/$${f##*/} || exit; done
+	$(INSTALL) -D -m 0644 conf/completions/bearerd.bash $(prefix)/share/bash-completion/completions/bearerd
+	$(INSTALL) -D -m 0644 conf/completions/_bearerd $(prefix)/share/zsh/site-functions/_bearerd
+	$(INSTALL) -D -m 0644 conf/completions/bearerd.fish $(prefix)/share/fish/vendor_completions.d/bearerd.fish
 	for f in $(documents); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/$${f##*/} || exit; done
 	for f in $(examples); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/examples/$${f##*/} || exit; done
