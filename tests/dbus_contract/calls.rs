@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fs};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::rig::{ACCOUNT, CODE, MANAGER, PATH, Rig, TOKEN, account, call, get_all, options, proxy};
@@ -98,6 +99,27 @@ async fn a_login_brings_a_token() {
     assert_eq!(*properties["Scopes"], Variant::from(vec!["a", "b"]));
     assert_eq!(*properties["State"], Variant::from("active"));
     assert_eq!(properties.len(), 7);
+}
+
+#[tokio::test]
+async fn a_program_on_the_bus_has_its_proofs_signed() {
+    let (rig, client) = Rig::served(&account("one", "dpop = true")).await;
+    let one = proxy(&client, &format!("{PATH}/accounts/one"), ACCOUNT).await;
+    call(&one, "Login", &options([])).await.expect("a prompt");
+    rig.approve();
+    let answer = call(&one, "GetToken", &options([("wait", 20u32.into())])).await.expect("a token");
+    let (token, _, details): (String, u32, HashMap<String, OwnedVariant>) = answer.deserialize().expect("sua{sv}");
+    assert_eq!((token.as_str(), &*details["token_type"]), (TOKEN, &Variant::from("DPoP")));
+
+    let nonce: HashMap<_, _> = [("nonce", Variant::from("n-1"))].into();
+    let answer = call(&one, "SignProof", &("GET", "https://api.example/x?y=1", nonce)).await.expect("a proof");
+    let (proof, details): (String, HashMap<String, OwnedVariant>) = answer.deserialize().expect("sa{sv}");
+    let hash = bearerd::oauth::dpop::token_hash(&bearerd::secret::Secret::new(TOKEN));
+    assert_eq!((&*details["ath"], &*details["account"]), (&Variant::from(hash.as_str()), &Variant::from("one")));
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(proof.split('.').nth(1).expect("three parts")).expect("base64url");
+    let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+    let stated = ["htm", "htu", "nonce", "ath"].map(|name| claims[name].as_str().unwrap_or_default().to_owned());
+    assert_eq!(stated, ["GET", "https://api.example/x", "n-1", &hash]);
 }
 
 #[tokio::test]

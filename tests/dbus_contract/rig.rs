@@ -178,10 +178,14 @@ fn start_provider(approved: Arc<AtomicBool>) -> u16 {
 fn answer(mut stream: TcpStream, approved: bool) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut request = String::new();
-    let mut length = 0;
+    let (mut length, mut token_type) = (0, "Bearer");
     for line in (&mut reader).lines().map_while(Result::ok).take_while(|line| !line.is_empty()) {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().expect("a length");
+        }
+        // Whoever proves to own a key has the token bound to it.
+        if line.to_ascii_lowercase().starts_with("dpop:") {
+            token_type = "DPoP";
         }
         request = if request.is_empty() { line } else { request };
     }
@@ -198,7 +202,7 @@ fn answer(mut stream: TcpStream, approved: bool) {
         (false, true) => (
             "200 OK",
             format!(
-                r#"{{"access_token":"{TOKEN}","token_type":"Bearer","expires_in":3600,"refresh_token":"r","scope":"a b"}}"#
+                r#"{{"access_token":"{TOKEN}","token_type":"{token_type}","expires_in":3600,"refresh_token":"r","scope":"a b"}}"#
             ),
         ),
     };
