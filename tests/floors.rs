@@ -61,6 +61,8 @@ fn root() -> PathBuf {
 /// Production code alone: without comments and without the tests at the bottom.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file");
+    // The tests of some are shared with a neighbour.
+    let text = text.replace("#[cfg(test)]\npub(super) mod tests {", "#[cfg(test)]\nmod tests {");
     let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     production.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
@@ -135,6 +137,23 @@ fn the_lower_floors_touch_no_edge_of_the_machine() {
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What differs between servers is data: outside of the list of the built-in profiles no code knows a provider's name.
+#[test]
+fn no_code_names_a_provider() {
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/providers.d");
+    let names = fs::read_dir(profiles).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let names: Vec<_> = names.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    let mut wrong = Vec::new();
+    for path in sources(&root()).into_iter().filter(|path| !is_test(path) && !path.ends_with("oauth/built_in.rs")) {
+        // Our own name on the bus has a host in it.
+        let code = code(&path).to_ascii_lowercase().replace("github.bearerd", "").replace("github/bearerd", "");
+        let words: Vec<_> = code.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let named = names.iter().filter(|name| *name != "generic" && words.contains(&name.as_str()));
+        wrong.extend(named.map(|name| format!("{} names {name}", path.display())));
+    }
+    assert!(names.len() > 10 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -159,6 +159,7 @@ pub fn client(profile: Profile) -> Client {
     let endpoint = |path| Endpoint::parse(&format!("https://as.example/{path}")).ok();
     Client {
         issuer: Some("https://as.example".into()),
+        issuer_pin: None,
         client_id: Some("box".into()),
         auth: ClientAuth::None,
         scopes: Vec::new(),

@@ -1,7 +1,9 @@
 //! The search for the server's metadata (RFC 8414; OpenID Connect Discovery) at the places where it may be.
 
+use serde::{Deserialize, Serialize};
+
 use crate::oauth::{
-    client::{Client, Server},
+    client::{Client, Endpoints, Server},
     error::Failure,
     exchange::{Endpoint, Request, Response},
     metadata,
@@ -13,6 +15,37 @@ pub(super) struct Search {
     place: usize,
     /// What an earlier place had instead of an answer.
     outage: Option<Failure>,
+}
+
+/// A server as its metadata described it last, as it is written down.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StoredServer {
+    issuer: Option<String>,
+    device_authorization_endpoint: String,
+    token_endpoint: String,
+    revocation_endpoint: Option<String>,
+}
+
+impl StoredServer {
+    pub(super) fn new(server: &Server, client: &Client) -> Self {
+        Self {
+            issuer: client.issuer.clone(),
+            device_authorization_endpoint: server.device_authorization.as_str().to_owned(),
+            token_endpoint: server.token.as_str().to_owned(),
+            revocation_endpoint: server.revocation.as_ref().map(|endpoint| endpoint.as_str().to_owned()),
+        }
+    }
+
+    /// The server, if it is still the one that is configured. What is given by hand comes before what it said.
+    pub(super) fn restore(&self, client: &Client) -> Option<Server> {
+        let endpoint = |text: &str| Endpoint::parse(text).ok();
+        let found = Endpoints {
+            device_authorization: endpoint(&self.device_authorization_endpoint),
+            token: endpoint(&self.token_endpoint),
+            revocation: self.revocation_endpoint.as_deref().and_then(endpoint),
+        };
+        client.endpoints.clone().or(found).complete().filter(|_| self.issuer == client.issuer)
+    }
 }
 
 /// What a place had.
@@ -40,7 +73,7 @@ impl Search {
             Ok(response) => response,
             Err(failure) => return Discovered::Outage(failure),
         };
-        let why = match metadata::read(&response, client.issuer.as_deref().unwrap_or_default()) {
+        let why = match metadata::read(&response, client) {
             Ok(found) => match client.endpoints.clone().or(found).complete() {
                 Some(server) => return Discovered::Server(Box::new(server)),
                 None => return Discovered::Unusable(NO_DEVICE_GRANT),
@@ -48,7 +81,7 @@ impl Search {
             Err(metadata::Unusable(why)) => why,
         };
         // A 404 is an answer.
-        let failure = Failure::check(&response, &client.profile.error_aliases).err();
+        let failure = Failure::check(&response, &client.profile).err();
         let outage = failure.filter(|_| response.status != 404).or(self.outage);
         if self.place + 1 < places(client).len() {
             return Discovered::NotThere(Self { place: self.place + 1, outage });

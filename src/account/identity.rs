@@ -71,11 +71,11 @@ impl Identity {
 
     /// Whether this name means anything at that issuer and client.
     pub(super) fn is_of(&self, client: &Client) -> bool {
-        self.client_id == client.client_id && client.issuer.as_ref().is_none_or(|issuer| *issuer == self.issuer)
+        self.client_id == client.client_id && client.is_issuer(&self.issuer)
     }
 
     fn check(client: &Client, claims: IdToken, pinned: Option<&Self>) -> Result<Self, Stranger> {
-        if client.issuer.as_ref().is_some_and(|issuer| *issuer != claims.issuer) {
+        if !client.is_issuer(&claims.issuer) {
             return Err(Stranger::Issuer(harmless(&claims.issuer, 128)));
         }
         if client.client_id.as_ref().is_some_and(|client_id| !claims.audience.contains(client_id)) {

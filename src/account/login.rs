@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     backoff::{Backoff, between},
-    discovery::{Discovered, Search},
+    discovery::{Discovered, Search, StoredServer},
     grant::{Asked, Grant},
     record::{Clocks, Record, StoredMoment},
     snapshot::{Fault, Reason, Trouble},
@@ -33,6 +33,8 @@ pub(super) struct Login {
     step: Step,
     /// What the tokens of this login are to be bound to.
     key: Option<ProofKey>,
+    /// What the server's metadata said last.
+    known: Option<StoredServer>,
     /// Nobody asked for this login by hand.
     unattended: bool,
     /// Whoever signs in takes over.
@@ -71,6 +73,7 @@ impl Login {
         let waiting = record.login.as_ref().and_then(|stored| Waiting::restore(stored, client, clocks));
         let stored = record.login.as_ref().filter(|_| waiting.is_some());
         Self {
+            known: record.server.clone(),
             step: waiting.map_or(Step::Idle, |waiting| Step::Waiting(Box::new(waiting))),
             key: stored.and_then(|stored| stored.proof_key.as_ref()).and_then(ProofKey::read),
             unattended: stored.is_some_and(|stored| stored.unattended),
@@ -97,6 +100,11 @@ impl Login {
             }
             _ => None,
         }
+    }
+
+    /// What the server's metadata said last.
+    pub fn known_server(&self) -> Option<StoredServer> {
+        self.known.clone()
     }
 
     /// The same for the time before the next one: when it may begin by itself, and how many have lapsed.
@@ -235,9 +243,15 @@ impl Login {
         rng: &mut fastrand::Rng,
     ) -> Outcome {
         match search.look(reply, client) {
-            Discovered::Server(server) => self.step = Step::Requesting(server),
+            Discovered::Server(server) => {
+                self.known = Some(StoredServer::new(&server, client));
+                self.step = Step::Requesting(server);
+            }
             Discovered::NotThere(search) => self.step = Step::Discovering(search),
-            Discovered::Outage(failure) => return self.fail(&failure, now, rng),
+            Discovered::Outage(failure) => match self.known.as_ref().and_then(|known| known.restore(client)) {
+                Some(server) => self.step = Step::Requesting(Box::new(server)),
+                None => return self.fail(&failure, now, rng),
+            },
             Discovered::Unusable(why) => {
                 self.misconfigured(why, now);
                 return Outcome::Over(None);

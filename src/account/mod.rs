@@ -34,6 +34,17 @@ mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
+pub use self::{
+    discovery::StoredServer,
+    grant::StoredGrant,
+    identity::Identity,
+    name::{AccountName, BadName},
+    proof::Seed,
+    record::{Record, StoredMoment},
+    revocation::StoredRevocation,
+    snapshot::{Answer, Fault, Hindrance, Need, Obstacle, Prompt, Reason, Snapshot, State, Token, Trouble},
+    waiting::StoredLogin,
+};
 use self::{
     grant::Grant,
     ledger::Ledger,
@@ -43,16 +54,6 @@ use self::{
     revocation::Revocations,
     session::{Means, Session, Wrote},
     targets::Targets,
-};
-pub use self::{
-    grant::StoredGrant,
-    identity::Identity,
-    name::{AccountName, BadName},
-    proof::Seed,
-    record::{Record, StoredMoment},
-    revocation::StoredRevocation,
-    snapshot::{Answer, Fault, Hindrance, Need, Obstacle, Prompt, Reason, Snapshot, State, Token, Trouble},
-    waiting::StoredLogin,
 };
 use crate::{
     oauth::{

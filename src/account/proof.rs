@@ -74,7 +74,7 @@ impl Proofs {
         let key = &sent.proof.as_ref()?.key;
         let nonce = reply.dpop_nonce.as_ref()?;
         self.nonces.insert(sent.endpoint.origin(), nonce.clone());
-        match Failure::check(reply, &profile.error_aliases) {
+        match Failure::check(reply, profile) {
             Err(Failure::Refused(refusal)) if refusal.error == ErrorCode::UseDpopNonce => {
                 Some(self.prove_if(sent.clone(), Some(key)))
             }

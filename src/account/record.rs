@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    grant::StoredGrant, identity::Identity, revocation::StoredRevocation, snapshot::Reason, waiting::StoredLogin,
+    discovery::StoredServer, grant::StoredGrant, identity::Identity, revocation::StoredRevocation, snapshot::Reason,
+    waiting::StoredLogin,
 };
 use crate::time::{Instant, Now, UnixTime};
 
@@ -27,6 +28,8 @@ pub struct Record {
     pub reason: Option<Reason>,
     /// Who signed in, and nobody else may without being asked for.
     pub identity: Option<Identity>,
+    /// What the server's metadata said last, for a login while they cannot be had.
+    pub server: Option<StoredServer>,
     /// The login that waits for a person; only in a record that is sealed.
     pub login: Option<StoredLogin>,
     /// Before this no login begins by itself.

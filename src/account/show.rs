@@ -70,6 +70,7 @@ impl Account {
             refreshing: self.session.is_interrupted_if_killed_now() || interrupted,
             reason: self.session.reason(),
             identity: self.identity.clone(),
+            server: self.login.known_server(),
             login: self.login.store(&self.client, now).filter(|_| self.schedule.sealed),
             gate,
             lapses,

@@ -125,15 +125,15 @@ impl Probe<'_> {
         let configured = self.client.endpoints.clone();
         let known = configured.device_authorization.is_some() && configured.token.is_some();
         let issuer = self.client.issuer.as_deref().filter(|_| !known);
-        let Some(issuer) = issuer.and_then(|issuer| Some((issuer, Endpoint::parse(issuer).ok()?))) else {
+        let Some(issuer) = issuer.and_then(|issuer| Endpoint::parse(issuer).ok()) else {
             let text = "not needed: the endpoints are configured, or known of this provider";
             return (configured, Finding::ok("discovery", text));
         };
         let mut problem = String::new();
-        for place in metadata::well_known(&issuer.1) {
+        for place in metadata::well_known(&issuer) {
             let shown = place.as_str().to_owned();
             match self.provider.send(Request { endpoint: place, form: None, authorization: None, proof: None }).await {
-                Ok(response) => match metadata::read(&response, issuer.0) {
+                Ok(response) => match metadata::read(&response, self.client) {
                     Ok(found) => {
                         let finding = Finding::ok("discovery", format!("the server describes itself at {shown}"));
                         return (configured.or(found), finding);
@@ -239,14 +239,15 @@ impl Probe<'_> {
                 return Finding::warning("client", text, "mend what is above first");
             }
         };
-        match Failure::check(&response, &self.client.profile.error_aliases) {
-            Err(Failure::Refused(refusal)) => match refusal.error {
+        match Failure::check(&response, &self.client.profile) {
+            Err(Failure::Refused(mut refusal)) => match refusal.error {
                 ErrorCode::InvalidGrant
                 | ErrorCode::ExpiredToken
                 | ErrorCode::AccessDenied
                 | ErrorCode::AuthorizationPending
                 | ErrorCode::SlowDown => Finding::ok("client", "the server knows it"),
                 ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient | ErrorCode::UnsupportedGrantType => {
+                    let remedy = refusal.remedy.take().unwrap_or_else(|| remedy.to_owned());
                     Finding::failed("client", Failure::Refused(refusal).to_string(), remedy)
                 }
                 _ => Finding::warning("client", format!("nobody can tell: {}", Failure::Refused(refusal)), TRY_A_LOGIN),
@@ -299,7 +300,17 @@ fn scopes_finding(client: &Client, snapshot: &Snapshot) -> Finding {
     if snapshot.refreshable {
         return Finding::ok("scopes", "there is a refresh token, so nobody has to sign in again");
     }
-    let offline = client.profile.offline_scope.as_deref().unwrap_or("offline_access");
+    let Some(offline) = client.profile.offline_scope.as_deref() else {
+        let at_server = "allow refresh tokens for this client at the server, and sign in again";
+        return match snapshot.token.is_some() {
+            true => Finding::warning(
+                "scopes",
+                "the server gave no refresh token: each token needs a new sign-in",
+                at_server,
+            ),
+            false => Finding::ok("scopes", "this provider gives refresh tokens without a scope for them"),
+        };
+    };
     let asked = client.scopes.iter().any(|scope| scope == offline);
     let remedy = format!("add \"{offline}\" to scopes, reload, and sign in again");
     match (snapshot.token.is_some(), asked) {

@@ -31,9 +31,9 @@ pub fn sentence(account: &str, snapshot: &Snapshot, now: Now, with_code: bool) -
             format!("{why}{detail}; run: bearerd login {account}")
         }
         State::Misconfigured if valid => {
-            format!("{}, but {cause}; correct the configuration and reload", signed_in(snapshot, now))
+            format!("{}, but {cause}; once that is mended, run: bearerd reload", signed_in(snapshot, now))
         }
-        State::Misconfigured => format!("{cause}; correct the configuration and reload"),
+        State::Misconfigured => format!("{cause}; once that is mended, run: bearerd reload"),
     }
 }
 

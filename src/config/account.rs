@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fs, ops::Range, path::PathBuf, sync::Arc, time:
 
 use toml::Spanned;
 
-use super::{AccountSettings, NOT_YET, Problem, Rules, access, duration, fragment, problem::Source};
+use super::{
+    AccountSettings, NOT_YET, Problem, Rules, access, duration, fragment, problem::Source, providers::Providers,
+};
 use crate::{
     account::{AccountName, Schedule},
     oauth::{
@@ -21,33 +23,36 @@ use crate::{
 pub(super) fn understand(
     fragment: fragment::Account,
     name: &AccountName,
+    providers: &Providers,
     source: &Source<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<AccountSettings> {
     let before = problems.len();
     let mut reader = Reader { name, source, problems };
-    let profile = reader.profile(fragment.provider.as_ref());
-    let endpoints = reader.endpoints(&fragment, &profile);
+    let profile = reader.profile(fragment.provider.as_ref(), providers);
+    let issuer = fragment.issuer.as_ref().map(|issuer| issuer.get_ref().clone()).or(profile.issuer.clone());
+    let endpoints = reader.endpoints(&fragment, issuer.as_deref(), &profile);
     let client = Client {
-        issuer: fragment.issuer.as_ref().map(|issuer| issuer.get_ref().clone()),
+        issuer_pin: fragment.issuer_pin.clone().or_else(|| profile.issuer_pins.get(issuer.as_ref()?).cloned()),
+        issuer,
         client_id: reader.client_id(fragment.client_id.as_ref()),
         auth: reader.client_auth(&fragment),
-        scopes: reader.scopes(fragment.scopes),
+        scopes: reader.scopes(fragment.scopes).unwrap_or_else(|| profile.scopes.clone()),
         audience: fragment.audience,
         resource: reader.resources(fragment.resource),
         dpop: fragment.dpop.unwrap_or(profile.dpop),
         narrow: fragment.narrow,
         extra: ExtraParameters {
-            device: reader.extra(fragment.extra_parameters.device),
-            token: reader.extra(fragment.extra_parameters.token),
-            refresh: reader.extra(fragment.extra_parameters.refresh),
+            device: reader.extra(fragment.extra_parameters.device, &profile.extra_parameters.device),
+            token: reader.extra(fragment.extra_parameters.token, &profile.extra_parameters.token),
+            refresh: reader.extra(fragment.extra_parameters.refresh, &profile.extra_parameters.refresh),
         },
         endpoints,
         profile,
     };
     let min_validity = fragment.min_validity.and_then(|text| reader.duration(&text)).unwrap_or(DEFAULT_MIN_VALIDITY);
     let margin = fragment.refresh_margin.filter(|text| text.get_ref() != "auto");
-    let refresh_margin = margin.and_then(|text| reader.duration(&text));
+    let refresh_margin = margin.and_then(|text| reader.duration(&text)).or(client.profile.refresh_margin);
     let ca = fragment.ca_file.and_then(|path| reader.file(&path)).map(Arc::from);
     let rules = Rules { allow: access::understand(fragment.allow, source, reader.problems), clients: Vec::new() };
     (problems.len() == before).then(|| AccountSettings {
@@ -70,28 +75,33 @@ impl Reader<'_> {
         self.problems.push(self.source.problem(span, message, fix));
     }
 
-    fn profile(&mut self, provider: Option<&Spanned<String>>) -> Profile {
-        let Some(provider) = provider else { return Profile::generic() };
-        Profile::built_in(provider.get_ref()).unwrap_or_else(|| {
-            let known = Profile::names().collect::<Vec<_>>().join(", ");
+    fn profile(&mut self, provider: Option<&Spanned<String>>, providers: &Providers) -> Profile {
+        let Some(provider) = provider else { return providers.generic() };
+        providers.find(provider.get_ref()).cloned().unwrap_or_else(|| {
+            let known = providers.names().join(", ");
             let message = format!("there is no provider profile of the name {:?}", provider.get_ref());
             let fix = format!("write one of: {known}; generic works with every server that follows the standards");
             self.wrong(provider.span(), message, fix);
-            Profile::generic()
+            providers.generic()
         })
     }
 
     /// The endpoints that are known without discovery: those given by hand, then those of the profile.
-    fn endpoints(&mut self, fragment: &fragment::Account, profile: &Profile) -> Endpoints {
-        let issuer = fragment.issuer.as_ref().and_then(|issuer| self.endpoint(issuer));
-        let below = |path: &Option<String>| {
-            let base = issuer.as_ref()?.as_str().trim_end_matches('/');
-            Endpoint::parse(&format!("{base}{}", path.as_ref()?)).ok()
+    fn endpoints(&mut self, fragment: &fragment::Account, issuer: Option<&str>, profile: &Profile) -> Endpoints {
+        if let Some(written) = &fragment.issuer {
+            self.endpoint(written);
+        }
+        // An issuer of the owner's moves everything that the profile has below it, and nothing else.
+        let at = |place: &Option<String>| {
+            let place = place.as_ref()?;
+            let below = || Some(format!("{}{place}", issuer?.trim_end_matches('/')));
+            let address = if place.starts_with('/') { below()? } else { place.clone() };
+            Endpoint::parse(&address).ok()
         };
         let by_profile = Endpoints {
-            device_authorization: below(&profile.device_authorization_path),
-            token: below(&profile.token_path),
-            revocation: below(&profile.revocation_path),
+            device_authorization: at(&profile.device_authorization_endpoint),
+            token: at(&profile.token_endpoint),
+            revocation: at(&profile.revocation_endpoint),
         };
         let by_hand = Endpoints {
             device_authorization: fragment.device_authorization_endpoint.as_ref().and_then(|text| self.endpoint(text)),
@@ -99,7 +109,7 @@ impl Reader<'_> {
             revocation: fragment.revocation_endpoint.as_ref().and_then(|text| self.endpoint(text)),
         };
         let both = fragment.device_authorization_endpoint.is_some() && fragment.token_endpoint.is_some();
-        if fragment.issuer.is_none() && !both {
+        if issuer.is_none() && !both && by_profile.clone().complete().is_none() {
             self.problems.push(Problem {
                 file: self.source.path.to_owned(),
                 place: None,
@@ -204,7 +214,8 @@ impl Reader<'_> {
         read
     }
 
-    fn scopes(&mut self, scopes: Vec<Spanned<String>>) -> Vec<String> {
+    fn scopes(&mut self, scopes: Option<Vec<Spanned<String>>>) -> Option<Vec<String>> {
+        let scopes = scopes?;
         for scope in &scopes {
             // RFC 6749 §3.3: the characters of a scope token.
             let legal = |b: u8| b == b'!' || (b'#'..=b'~').contains(&b) && b != b'\\';
@@ -216,7 +227,7 @@ impl Reader<'_> {
                 );
             }
         }
-        scopes.into_iter().map(Spanned::into_inner).collect()
+        Some(scopes.into_iter().map(Spanned::into_inner).collect())
     }
 
     fn resources(&mut self, resources: Vec<Spanned<String>>) -> Vec<String> {
@@ -229,7 +240,12 @@ impl Reader<'_> {
         resources.into_iter().map(Spanned::into_inner).collect()
     }
 
-    fn extra(&mut self, parameters: BTreeMap<Spanned<String>, String>) -> BTreeMap<String, String> {
+    /// What the account adds to the profile's parameters, or has in place of one of them.
+    fn extra(
+        &mut self,
+        parameters: BTreeMap<Spanned<String>, String>,
+        profile: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let understood = |(name, value): (Spanned<String>, String)| {
             if OURS.contains(&name.get_ref().as_str()) {
                 self.wrong(
@@ -240,7 +256,8 @@ impl Reader<'_> {
             }
             (name.into_inner(), value)
         };
-        parameters.into_iter().map(understood).collect()
+        let own: Vec<_> = parameters.into_iter().map(understood).collect();
+        profile.clone().into_iter().chain(own).collect()
     }
 }
 

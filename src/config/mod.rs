@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod fragment;
 mod problem;
+mod providers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -16,8 +17,8 @@ use std::{
 };
 
 pub use self::access::{Action, NOBODY, Rule, Rules};
-use self::problem::Source;
 pub use self::problem::{ConfigError, Place, Problem};
+use self::{problem::Source, providers::Providers};
 use crate::{
     account::{AccountName, Schedule},
     oauth::client::Client,
@@ -96,6 +97,7 @@ impl Settings {
         let source = Source { path, text: &text };
         let file: fragment::File = toml::from_str(&text).map_err(|error| ConfigError(vec![source.syntax(&error)]))?;
         let mut problems = Vec::new();
+        let providers = Providers::read(path, &mut problems);
         let daemon = understand_daemon(&file.daemon, &source, &mut problems);
         let display = understand_display(&file.display, &source, &mut problems);
 
@@ -103,7 +105,7 @@ impl Settings {
         for (name, fragment) in file.accounts {
             match name.get_ref().parse::<AccountName>() {
                 Ok(name) => {
-                    if let Some(account) = account::understand(fragment, &name, &source, &mut problems) {
+                    if let Some(account) = account::understand(fragment, &name, &providers, &source, &mut problems) {
                         accounts.insert(name, account);
                     }
                 }
@@ -111,7 +113,7 @@ impl Settings {
             }
         }
         for (name, path) in drop_ins(path) {
-            read_drop_in(name, &path, &mut accounts, &mut problems);
+            read_drop_in(name, &path, &providers, &mut accounts, &mut problems);
         }
         let clients = access::bind(file.clients, &mut accounts, &source, &mut problems);
         if problems.is_empty() {
@@ -183,6 +185,7 @@ fn understand_display(display: &fragment::Display, source: &Source<'_>, problems
 fn read_drop_in(
     name: Result<AccountName, PathBuf>,
     path: &Path,
+    providers: &Providers,
     accounts: &mut BTreeMap<AccountName, AccountSettings>,
     problems: &mut Vec<Problem>,
 ) {
@@ -202,7 +205,7 @@ fn read_drop_in(
         Ok(fragment) => fragment,
         Err(error) => return problems.push(source.syntax(&error)),
     };
-    let understood = account::understand(fragment, &name, &source, problems);
+    let understood = account::understand(fragment, &name, providers, &source, problems);
     match (accounts.entry(name), understood) {
         (Entry::Occupied(taken), _) => {
             let message = format!("the account {} is defined here and in the main file", taken.key());

@@ -32,7 +32,8 @@ fn a_mistake_is_shown_with_its_place_and_the_fix() {
     assert_eq!(
         shown,
         "bearerd.toml:2:12: there is no provider profile of the name \"kindle\"\n  |\n2 | provider = \"kindle\"\n  |            \
-         ^^^^^^^^\n  = write one of: generic, kinde; generic works with every server that follows the standards"
+         ^^^^^^^^\n  = write one of: auth0, authentik, dex, entra, generic, github, gitlab, glewlwyd, google, hydra, keycloak, kinde, okta, \
+         pingfederate, rauthy, salesforce, twitch, wso2, zitadel; generic works with every server that follows the standards"
     );
 }
 
@@ -141,4 +142,61 @@ fn durations_have_a_unit() {
     for wrong in ["90", "-5m", "soon", ""] {
         assert_eq!(duration(wrong), None, "{wrong}");
     }
+}
+
+/// The client of the one account in these files, given as names and texts.
+fn client_of(files: &[(&str, &str)]) -> Result<Arc<Client>, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("providers.d")).expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let settings = Settings::load(&folder.path().join("bearerd.toml")).map_err(|error| error.to_string())?;
+    Ok(settings.accounts.into_values().next().expect("an account").client)
+}
+
+#[test]
+fn a_profile_beside_the_configuration_comes_before_the_built_in_one() {
+    let account = |provider| format!("[accounts.a]\nprovider = \"{provider}\"\nissuer = \"https://a.example\"\n");
+    let own = "device_authorization_endpoint = \"/d\"\ntoken_endpoint = \"https://t.example/t\"\noffline_scope = \"forever\"\n";
+    for name in ["kinde", "house"] {
+        let file = format!("providers.d/{name}.toml");
+        let client = client_of(&[("bearerd.toml", &account(name)), (&file, own)]).expect("settings");
+        let token = client.endpoints.token.as_ref().map(|endpoint| endpoint.as_str());
+        assert_eq!((token, client.endpoints.revocation.as_ref()), (Some("https://t.example/t"), None), "{name}");
+        assert_eq!(client.profile.offline_scope.as_deref(), Some("forever"));
+        assert!(client.profile.error_aliases.contains_key("token_expired"), "completed from generic");
+    }
+    let generic = ("providers.d/generic.toml", "[remedies]\ninvalid_client = \"call the help desk\"\n");
+    let client = client_of(&[("bearerd.toml", &account("okta")), generic]).expect("settings");
+    assert_eq!(client.profile.remedies["invalid_client"], "call the help desk", "and generic may be replaced too");
+    let wrong = client_of(&[("bearerd.toml", &account("kinde")), ("providers.d/kinde.toml", "tokn_endpoint = 1\n")]);
+    let shown = wrong.err().expect("a problem");
+    assert!(shown.contains("providers.d/kinde.toml:1:1") && shown.contains("tokn_endpoint"), "{shown}");
+}
+
+#[test]
+fn what_all_customers_of_a_provider_share_need_not_be_written() {
+    let one = |text: &str| client_of(&[("bearerd.toml", text)]).expect("settings");
+    let github = one("[accounts.a]\nprovider = \"github\"\nclient_id = \"x\"\n");
+    assert!(github.issuer.is_none() && github.endpoints.clone().complete().is_some());
+    let gitlab = one("[accounts.a]\nprovider = \"gitlab\"\nissuer = \"https://git.example/\"\nclient_id = \"x\"\n");
+    let token = gitlab.endpoints.token.as_ref().map(|endpoint| endpoint.as_str());
+    assert_eq!((token, gitlab.scopes.join(" ").as_str()), (Some("https://git.example/oauth/token"), "openid"));
+    let none = one("[accounts.a]\nprovider = \"gitlab\"\nclient_id = \"x\"\nscopes = []\n");
+    assert_eq!((none.issuer.as_deref(), none.scopes.len()), (Some("https://gitlab.com"), 0), "none is a choice too");
+}
+
+#[test]
+fn only_known_exceptions_may_name_another_issuer() {
+    let entra = |tenant: &str, more: &str| {
+        let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
+        let text = format!("[accounts.a]\nprovider = \"entra\"\nissuer = \"{issuer}\"\nclient_id = \"x\"\n{more}");
+        client_of(&[("bearerd.toml", &text)]).expect("settings")
+    };
+    let of = |tenant: &str| format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    assert!(entra("common", "").is_issuer(&of("0000-1111")));
+    assert!(!entra("0000-1111", "").is_issuer(&of("2222-3333")));
+    let pinned = entra("acme.example", "issuer_pin = \"https://login.microsoftonline.com/0000-1111/v2.0\"\n");
+    assert!(pinned.is_issuer(&of("0000-1111")) && !pinned.is_issuer(&of("2222-3333")));
 }

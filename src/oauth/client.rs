@@ -6,15 +6,17 @@ use super::{
     client_auth::ClientAuth,
     exchange::{Endpoint, Form, Request},
     narrow::Narrow,
-    profile::Profile,
+    profile::{Later, Profile},
 };
 use crate::secret::Secret;
 
 /// One client at one authorization server: who it is and what it asks for.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Client {
     /// The issuer, byte for byte as configured; absent where every endpoint is given by hand.
     pub issuer: Option<String>,
+    /// What its documents and ID tokens may name in place of it: `{…}` stands for one segment of a path.
+    pub issuer_pin: Option<String>,
     /// Absent where the server has a default client for the device grant (Kinde).
     pub client_id: Option<String>,
     /// How the client proves who it is.
@@ -60,7 +62,8 @@ pub struct Server {
 }
 
 /// Parameters that a configuration adds to the requests of one kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ExtraParameters {
     /// To the device authorization request.
     pub device: BTreeMap<String, String>,
@@ -104,10 +107,17 @@ impl Client {
         self.scopes.iter().any(|scope| scope == "openid")
     }
 
+    /// Whether a document or token that names this issuer is by ours: the same to the byte (RFC 8414 §3.3), or as
+    /// pinned. Any is, where none is configured.
+    pub fn is_issuer(&self, named: &str) -> bool {
+        let Some(issuer) = &self.issuer else { return true };
+        named == issuer || self.issuer_pin.as_deref().is_some_and(|pin| fits(named, pin))
+    }
+
     /// The device authorization request (RFC 8628 §3.1).
     pub fn device_authorization(&self, endpoint: &Endpoint) -> Request {
         let mut form = Form::new(None);
-        form.set("scope", &self.scopes.join(" "));
+        self.name_scopes(&mut form);
         for audience in &self.audience {
             form.add("audience", audience);
         }
@@ -119,14 +129,17 @@ impl Client {
     pub fn device_token(&self, endpoint: &Endpoint, device_code: &Secret) -> Request {
         let mut form = Form::new(Some("urn:ietf:params:oauth:grant-type:device_code"));
         form.set("device_code", device_code.expose());
+        if self.profile.send_scope_with.contains(&Later::Poll) {
+            self.name_scopes(&mut form);
+        }
         form.add_all("resource", &self.resource);
         self.request(endpoint, form, &self.extra.token)
     }
 
     /// A refresh (RFC 6749 §6) of a grant for this `resource`. No scope: without one the server grants what it granted
-    /// before.
+    /// before; few insist on it.
     pub fn refresh(&self, endpoint: &Endpoint, refresh_token: &Secret, resource: &[String]) -> Request {
-        self.request(endpoint, refresh_form(refresh_token, resource), &self.extra.refresh)
+        self.request(endpoint, self.refresh_form(refresh_token, resource), &self.extra.refresh)
     }
 
     /// A revocation (RFC 7009 §2.1).
@@ -134,6 +147,25 @@ impl Client {
         let mut form = revocation_form(token, token_type);
         let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
         Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None }
+    }
+
+    pub(super) fn refresh_form(&self, refresh_token: &Secret, resource: &[String]) -> Form {
+        let mut form = Form::new(Some("refresh_token"));
+        form.set("refresh_token", refresh_token.expose());
+        if self.profile.send_scope_with.contains(&Later::Refresh) {
+            self.name_scopes(&mut form);
+        }
+        form.add_all("resource", resource);
+        form
+    }
+
+    fn name_scopes(&self, form: &mut Form) {
+        form.set(self.scope_parameter(), &self.scopes.join(" "));
+    }
+
+    /// What this server calls the parameter `scope`.
+    pub(super) fn scope_parameter(&self) -> &str {
+        self.profile.scope_parameter.as_deref().unwrap_or("scope")
     }
 
     pub(super) fn request(&self, endpoint: &Endpoint, mut form: Form, extra: &BTreeMap<String, String>) -> Request {
@@ -157,11 +189,17 @@ pub fn foreign_revocation(
     Request { endpoint: endpoint.clone(), form: Some(form), authorization: None, proof: None }
 }
 
-pub(super) fn refresh_form(refresh_token: &Secret, resource: &[String]) -> Form {
-    let mut form = Form::new(Some("refresh_token"));
-    form.set("refresh_token", refresh_token.expose());
-    form.add_all("resource", resource);
-    form
+/// Whether a text is the pattern, or the pattern with something for each `{…}` that has no slash in it.
+fn fits(text: &str, pattern: &str) -> bool {
+    let (mut texts, mut patterns) = (text.split('/'), pattern.split('/'));
+    loop {
+        match (texts.next(), patterns.next()) {
+            (None, None) => return true,
+            (Some(text), Some(gap)) if gap.starts_with('{') && gap.ends_with('}') && !text.is_empty() => {}
+            (Some(text), Some(part)) if text == part => {}
+            _ => return false,
+        }
+    }
 }
 
 fn revocation_form(token: &Secret, token_type: TokenType) -> Form {
@@ -187,6 +225,7 @@ pub(super) mod tests {
     pub fn kinde(client_id: Option<&str>) -> Client {
         Client {
             issuer: Some("https://acme.kinde.com".into()),
+            issuer_pin: None,
             client_id: client_id.map(str::to_owned),
             auth: ClientAuth::None,
             scopes: vec![],
@@ -213,6 +252,31 @@ pub(super) mod tests {
             body(&client.device_token(&endpoint, &Secret::new("kinde_dc_x"))),
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=kinde_dc_x"
         );
+    }
+
+    #[test]
+    fn an_issuer_is_the_same_to_the_byte_or_as_pinned() {
+        let mut client = kinde(None);
+        assert!(client.is_issuer("https://acme.kinde.com") && !client.is_issuer("https://acme.kinde.com/"));
+        client.issuer_pin = Some("https://login.example/{tenant}/v2.0".into());
+        for ours in ["https://acme.kinde.com", "https://login.example/{tenant}/v2.0", "https://login.example/7/v2.0"] {
+            assert!(client.is_issuer(ours), "{ours}");
+        }
+        for other in ["https://login.example//v2.0", "https://login.example/7/8/v2.0", "https://evil.example/7/v2.0"] {
+            assert!(!client.is_issuer(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn some_servers_want_the_scopes_again_and_by_another_name() {
+        let endpoint = Endpoint::parse("https://id.example/token").expect("an endpoint");
+        let mut client = kinde(Some("abc"));
+        client.scopes = vec!["a".into(), "b".into()];
+        client.profile.scope_parameter = Some("scopes".into());
+        client.profile.send_scope_with = vec![Later::Poll, Later::Refresh];
+        assert_eq!(body(&client.device_authorization(&endpoint)), "scopes=a+b&client_id=abc");
+        assert!(body(&client.device_token(&endpoint, &Secret::new("d"))).contains("&scopes=a+b&"));
+        assert!(body(&client.refresh(&endpoint, &Secret::new("r"), &[])).contains("&scopes=a+b&"));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use super::exchange::Form;
 use crate::secret::Secret;
 
 /// The client authentication method, by its registered name.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub enum ClientAuth {
     /// `none`: a public client, known by its `client_id`.
+    #[default]
     None,
     /// `client_secret_basic`: in the `Authorization` header.
     Basic(Secret),

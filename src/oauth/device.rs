@@ -35,7 +35,7 @@ pub struct DeviceAuthorization {
 impl DeviceAuthorization {
     /// Reads the answer of the device authorization endpoint.
     pub fn read(response: &Response, profile: &Profile) -> Result<Self, Failure> {
-        let members = Failure::check(response, &profile.error_aliases)?;
+        let members = Failure::check(response, profile)?;
         let garbled = |found| Failure::Garbled { status: response.status, found: Found::Unusable(found) };
         let device_code = members.text("device_code").ok_or(garbled("a reply without device_code"))?;
         let user_code = members.text("user_code").ok_or(garbled("a reply without user_code"))?;
@@ -43,10 +43,10 @@ impl DeviceAuthorization {
             return Err(garbled("a reply whose user_code cannot be shown safely"));
         }
         let verification_uri = members
-            .first_text(&["verification_uri", "verification_url"])
+            .text("verification_uri")
             .filter(|uri| is_showable(uri))
             .ok_or(garbled("a reply without a usable verification_uri"))?;
-        let complete = members.first_text(&["verification_uri_complete", "verification_url_complete"]);
+        let complete = members.text("verification_uri_complete");
         Ok(Self {
             device_code: Secret::new(device_code),
             user_code: user_code.to_owned(),

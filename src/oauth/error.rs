@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use super::{
     exchange::{Response, Stage, Unreachable},
     members::Members,
+    profile::Profile,
 };
 use crate::secret::Secret;
 
@@ -59,6 +60,8 @@ pub struct Refusal {
     pub interval: Option<Duration>,
     /// How long the server asks us to stay away.
     pub retry_after: Option<Duration>,
+    /// What a person can do about it, where the provider's profile knows.
+    pub remedy: Option<String>,
 }
 
 /// The error codes that somebody here acts on.
@@ -112,20 +115,21 @@ impl ErrorCode {
 impl Failure {
     /// Reads what came back as members, or says why it is a failure. The body counts before the status, because
     /// servers disagree about statuses: pending comes as 200, 400, 403 and 428.
-    pub fn check(response: &Response, aliases: &BTreeMap<String, String>) -> Result<Members, Self> {
+    pub fn check(response: &Response, profile: &Profile) -> Result<Members, Self> {
         let Response { status, retry_after, ref body, .. } = *response;
-        let members = Members::read(body);
+        let members = Members::read(body).map(|members| members.renamed(&profile.member_aliases));
         let busy = matches!(status, 408 | 425 | 429 | 500..=599);
-        if let Some(error) = members.as_ref().and_then(|members| error_word(members, aliases, status)) {
+        if let Some(error) = members.as_ref().and_then(|members| error_word(members, profile, status)) {
             let text = |name| members.as_ref().and_then(|members| members.text(name));
-            return Err(match ErrorCode::read(error, aliases) {
+            return Err(match ErrorCode::read(error, &profile.error_aliases) {
                 // A server that is out of order has decided nothing, whatever general word it finds for it (Rauthy).
                 ErrorCode::Other(_) | ErrorCode::InvalidRequest if busy => Self::Busy { status, retry_after },
                 ErrorCode::Other(word) if matches!(status, 401 | 403 | 404 | 410) => {
                     Self::Garbled { status, found: Found::Foreign(word) }
                 }
-                error => Self::Refused(Refusal {
-                    error,
+                code => Self::Refused(Refusal {
+                    remedy: profile.remedy(error, &code, text("error_description")).map(str::to_owned),
+                    error: code,
                     description: text("error_description").map(|text| harmless(text, 256)),
                     interval: members.as_ref().and_then(|members| members.seconds("interval")),
                     retry_after,
@@ -183,10 +187,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(Refusal { error, description: Some(text), .. }) => {
-                write!(f, "the server refused: {} ({text})", error.as_str())
+            Self::Refused(Refusal { error, description, remedy, .. }) => {
+                write!(f, "the server refused: {}", error.as_str())?;
+                description.as_ref().map_or(Ok(()), |text| write!(f, " ({text})"))?;
+                remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
             }
-            Self::Refused(Refusal { error, .. }) => write!(f, "the server refused: {}", error.as_str()),
             Self::Busy { status: 429, .. } => f.write_str("the server asks for fewer requests (HTTP 429)"),
             Self::Busy { status, .. } => write!(f, "the server is out of order (HTTP {status})"),
             Self::Unreachable(Unreachable { stage: Stage::ClockUnset, cause }) => {
@@ -199,9 +204,9 @@ impl fmt::Display for Failure {
 }
 
 /// The member that carries the error: `error`, or what some servers have instead of it. Where `error` only repeats the
-/// status in words, `message` may say what it is (Twitch).
-fn error_word<'a>(members: &'a Members, aliases: &BTreeMap<String, String>, status: u16) -> Option<&'a str> {
-    let known = |word: &&str| !matches!(ErrorCode::read(word, aliases), ErrorCode::Other(_));
+/// status in words, `message` may say what it is.
+fn error_word<'a>(members: &'a Members, profile: &Profile, status: u16) -> Option<&'a str> {
+    let known = |word: &&str| !matches!(ErrorCode::read(word, &profile.error_aliases), ErrorCode::Other(_));
     let error = members.text("error");
     let others = ["message", "error_code"].into_iter().filter(|_| status >= 400);
     error.filter(known).or_else(|| others.filter_map(|name| members.text(name)).find(known)).or(error)
@@ -265,8 +270,8 @@ mod tests {
     use super::*;
 
     fn check(status: u16, body: &str) -> Result<Members, Failure> {
-        let aliases = crate::oauth::profile::Profile::generic().error_aliases;
-        Failure::check(&Response { status, body: body.as_bytes().to_vec(), ..Response::default() }, &aliases)
+        let profile = Profile::generic();
+        Failure::check(&Response { status, body: body.as_bytes().to_vec(), ..Response::default() }, &profile)
     }
 
     fn refused(status: u16, body: &str) -> ErrorCode {
@@ -307,7 +312,8 @@ mod tests {
     #[test]
     fn a_sentence_of_a_profile_counts_where_error_only_repeats_the_status() {
         let twitch = [("Invalid refresh token", "invalid_grant"), ("invalid device code", "invalid_grant")];
-        let aliases = twitch.map(|(own, standard)| (own.to_owned(), standard.to_owned())).into();
+        let error_aliases = twitch.map(|(own, standard)| (own.to_owned(), standard.to_owned())).into();
+        let aliases = Profile { error_aliases, ..Profile::default() };
         let read = |body: &str, aliases| {
             let response =
                 Response { status: 400, retry_after: None, dpop_nonce: None, body: body.as_bytes().to_vec() };
@@ -326,7 +332,7 @@ mod tests {
         ] {
             assert_eq!(read(body, &aliases), code, "{body}");
         }
-        let stranger = read(r#"{"error":"Bad Request","message":"Invalid refresh token"}"#, &BTreeMap::new());
+        let stranger = read(r#"{"error":"Bad Request","message":"Invalid refresh token"}"#, &Profile::default());
         assert_eq!(stranger, ErrorCode::Other("Bad Request".into()), "another server may mean something else");
     }
 

@@ -1,6 +1,6 @@
 //! The lenient reader: the members of a reply, whether it came as JSON or as a form, in whatever type the server chose.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -22,14 +22,22 @@ impl Members {
         Some(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
     }
 
+    /// These, with the standard's name for what the server calls otherwise; a name that is there already stays.
+    #[must_use]
+    pub fn renamed(mut self, aliases: &BTreeMap<String, String>) -> Self {
+        for (theirs, standard) in aliases {
+            if !self.0.contains_key(standard)
+                && let Some(value) = self.0.remove(theirs)
+            {
+                self.0.insert(standard.clone(), value);
+            }
+        }
+        self
+    }
+
     /// A text that says something: missing, null, empty and other types are all `None`.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str().filter(|text| !text.is_empty())
-    }
-
-    /// The first of several names that carries a text.
-    pub fn first_text(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| self.text(name))
     }
 
     /// A number of seconds, from a number, a float or a string; negative ones count as zero, and nothing is longer
@@ -61,10 +69,12 @@ impl Members {
         }
     }
 
-    /// A list of words, from a string with spaces or from an array of strings; nothing in it is `None`.
-    pub fn words(&self, name: &str) -> Option<String> {
+    /// A list of words, from an array of strings or from a string with spaces, or with another separator too; nothing in
+    /// it is `None`.
+    pub fn words(&self, name: &str, separator: Option<char>) -> Option<String> {
+        let between = |c: char| c.is_whitespace() || Some(c) == separator;
         let words = match self.0.get(name)? {
-            Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Value::String(text) => text.split(between).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
             Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
             _ => return None,
         };
@@ -104,17 +114,17 @@ mod tests {
 
     #[test]
     fn scopes_come_as_text_and_as_array() {
-        assert_eq!(members(r#"{"scope":"a  b"}"#).words("scope").as_deref(), Some("a b"));
-        assert_eq!(members(r#"{"scope":["a","b"]}"#).words("scope").as_deref(), Some("a b"));
-        assert_eq!(members(r#"{"scope":""}"#).words("scope"), None);
-        assert_eq!(members(r#"{"scope":null}"#).words("scope"), None);
+        assert_eq!(members(r#"{"scope":"a  b"}"#).words("scope", None).as_deref(), Some("a b"));
+        assert_eq!(members(r#"{"scope":["a","b"]}"#).words("scope", None).as_deref(), Some("a b"));
+        assert_eq!(members(r#"{"scope":""}"#).words("scope", None), None);
+        assert_eq!(members(r#"{"scope":null}"#).words("scope", None), None);
     }
 
     #[test]
     fn forms_are_read_and_pages_are_not() {
         let form = members("access_token=gho_16C7&token_type=bearer&scope=repo%2Cgist");
         assert_eq!(form.text("access_token"), Some("gho_16C7"));
-        assert_eq!(form.text("scope"), Some("repo,gist"));
+        assert_eq!(form.words("scope", Some(',')).as_deref(), Some("repo gist"));
         for other in
             ["<html><a href=\"x?y=z\">log in</a></html>", "Bad Gateway", "", "[1]", "\"a=b\"", "null", "{\"a\":"]
         {

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{
-    client::Endpoints,
+    client::{Client, Endpoints},
     exchange::{Endpoint, Response},
     members::Members,
 };
@@ -29,15 +29,16 @@ pub fn well_known(issuer: &Endpoint) -> Vec<Endpoint> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unusable(pub &'static str);
 
-/// Reads the document that was found for `issuer`. The issuer in it must be the same to the byte (RFC 8414 §3.3).
-pub fn read(response: &Response, issuer: &str) -> Result<Endpoints, Unusable> {
+/// Reads the document that was found for the client's issuer, which has to be named in it.
+pub fn read(response: &Response, client: &Client) -> Result<Endpoints, Unusable> {
     if response.status != 200 {
         return Err(Unusable("there is no metadata document at the issuer's well-known address"));
     }
     let members = Members::read(&response.body).ok_or(Unusable("the metadata document is not JSON"))?;
-    if members.text("issuer") != Some(issuer) {
+    if !members.text("issuer").is_some_and(|named| client.is_issuer(named)) {
         return Err(Unusable(
-            "the metadata document names another issuer than the configured one; they must be equal to the byte",
+            "the metadata document names another issuer than the configured one; they must be equal to the byte, slash \
+             and all, or the one that it names be given as issuer_pin",
         ));
     }
     let endpoint = |name| match members.text(name).map(Endpoint::parse) {
@@ -57,7 +58,8 @@ mod tests {
     use super::*;
 
     fn read_text(issuer: &str, body: &str) -> Result<Endpoints, Unusable> {
-        read(&Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() }, issuer)
+        let client = Client { issuer: Some(issuer.into()), ..Client::default() };
+        read(&Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() }, &client)
     }
 
     #[test]

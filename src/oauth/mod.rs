@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `built_in` | the profiles that come with the program |
 //! | [`client`] | what the server knows us as, and every request we can write |
 //! | [`client_auth`] | how a client proves who it is (RFC 6749 §2.3) |
 //! | [`device`] | the device authorization answer (RFC 8628 §3.2) |
@@ -17,6 +18,7 @@
 //! | [`target`], [`narrow`] | what a token is for, and the ways to tokens for more than one target (RFC 8707, RFC 8693) |
 //! | [`profile`] | how one provider differs from the standard, as data |
 
+mod built_in;
 pub mod client;
 pub mod client_auth;
 pub mod device;

@@ -122,12 +122,14 @@ impl Client {
         refresh_token: &Secret,
         resource: &[String],
     ) -> Request {
-        let mut form = super::client::refresh_form(refresh_token, target.resource().as_deref().unwrap_or(resource));
+        let mut form = self.refresh_form(refresh_token, target.resource().as_deref().unwrap_or(resource));
         let scope = target.scope().map(|scope| match self.tolerated_scope() {
             Some(offline) => format!("{scope} {offline}"),
             None => scope,
         });
-        form.set("scope", &scope.unwrap_or_default());
+        if let Some(scope) = scope {
+            form.set(self.scope_parameter(), &scope);
+        }
         form.add_all("audience", &target.audience().unwrap_or_default());
         self.request(endpoint, form, &self.extra.refresh)
     }

@@ -3,24 +3,53 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer};
+use toml::{Table, Value};
 
-use super::narrow::{Narrow, ScopeOnRefresh};
+use super::{
+    built_in::{GENERIC, PROFILES},
+    client::ExtraParameters,
+    error::ErrorCode,
+    narrow::{Narrow, ScopeOnRefresh},
+};
 
-/// A provider's profile, read from `conf/providers.d/NAME.toml`. Every key has a default that suits a server which
-/// follows the standards.
+/// A provider's profile, read from `providers.d/NAME.toml`. Every key has a default that suits a server which follows
+/// the standards.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
-    /// Path of the device authorization endpoint below the issuer; discovery is used where it is absent.
-    pub device_authorization_path: Option<String>,
-    /// Path of the token endpoint below the issuer.
-    pub token_path: Option<String>,
-    /// Path of the revocation endpoint below the issuer.
-    pub revocation_path: Option<String>,
+    /// The issuer, where all customers have the same.
+    pub issuer: Option<String>,
+    /// Issuers whose documents and ID tokens name another one: `{…}` in that stands for one segment of a path.
+    pub issuer_pins: BTreeMap<String, String>,
+    /// An address, or a path below the issuer; discovery is used where it is absent.
+    pub device_authorization_endpoint: Option<String>,
+    /// The same for the token endpoint.
+    pub token_endpoint: Option<String>,
+    /// The same for the revocation endpoint.
+    pub revocation_endpoint: Option<String>,
+    /// How a client with a secret proves who it is, unless the account says otherwise.
+    pub client_auth: Option<String>,
+    /// What the assertions of a client are addressed to, unless the account says otherwise.
+    pub assertion_audience: Option<String>,
+    /// What is asked for where the account names no scopes.
+    pub scopes: Vec<String>,
+    /// What the server calls the parameter `scope`.
+    pub scope_parameter: Option<String>,
+    /// The requests after the first that have to name the scopes again.
+    pub send_scope_with: Vec<Later>,
+    /// What separates the scopes of an answer, besides spaces.
+    pub scope_separator: Option<char>,
+    /// Parameters that every client of this provider has to send.
+    pub extra_parameters: ExtraParameters,
     /// The scope that makes this server issue a refresh token, to be named to a person who did not ask for it.
+    #[serde(deserialize_with = "something")]
     pub offline_scope: Option<String>,
+    /// The server's own names of members, and the standard's name for each.
+    pub member_aliases: BTreeMap<String, String>,
     /// The server's own error words, and the standard's word for each.
     pub error_aliases: BTreeMap<String, String>,
+    /// What to do about a refusal, by the server's word, the standard's, or a code in the description.
+    pub remedies: BTreeMap<String, String>,
     /// What `invalid_request` means when a refresh is answered so: Hydra means "try again", Dex "it has ended".
     pub refresh_invalid_request: Doubt,
     /// What HTTP 404 means when a refresh is answered so: Rauthy knows no other word for a grant that has ended.
@@ -35,9 +64,27 @@ pub struct Profile {
     pub narrow: Option<Narrow>,
     /// Whether tokens are bound to a key (RFC 9449) unless the account says otherwise.
     pub dpop: bool,
+    /// How long before its end a token is renewed unless the account says otherwise: little where that ends the old one.
+    #[serde(deserialize_with = "span")]
+    pub refresh_margin: Option<Duration>,
+    /// The lifetime of a token where the server says none but has one.
+    #[serde(deserialize_with = "span")]
+    pub default_expires_in: Option<Duration>,
     /// How long a refresh token may lie unused before the server ends it, as `"360h"` or in seconds.
     #[serde(deserialize_with = "span")]
     pub idle_limit: Option<Duration>,
+    /// Hosts besides the issuer's where the server lets people enter codes.
+    pub code_pages: Vec<String>,
+}
+
+/// A request after the device authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Later {
+    /// Each poll.
+    Poll,
+    /// Each refresh.
+    Refresh,
 }
 
 /// What an answer means that may or may not be the end of a grant.
@@ -54,25 +101,54 @@ pub enum Doubt {
 }
 
 impl Profile {
-    /// The built-in profile of that name, completed from `generic`.
+    /// The built-in profile of that name.
     pub fn built_in(name: &str) -> Option<Self> {
-        let text = BUILT_IN.iter().find(|(known, _)| *known == name)?.1;
-        let mut profile: Self = toml::from_str(text).ok()?;
-        for (word, standard) in Self::generic().error_aliases {
-            profile.error_aliases.entry(word).or_insert(standard);
-        }
-        Some(profile)
+        Self::read(text_of(name)?, text_of(GENERIC)?).ok()
     }
 
     /// The profile of a server of which nothing is known.
     pub fn generic() -> Self {
-        toml::from_str(GENERIC).unwrap_or_default()
+        Self::built_in(GENERIC).unwrap_or_default()
+    }
+
+    /// Reads a profile and completes it from the text of another one: tables are added to, values stand where there is
+    /// none.
+    pub fn read(text: &str, basis: &str) -> Result<Self, toml::de::Error> {
+        // Once by itself, for the place of a mistake is lost when the two are one.
+        toml::from_str::<Self>(text)?;
+        let mut whole: Table = toml::from_str(basis)?;
+        for (key, value) in toml::from_str::<Table>(text)? {
+            match (whole.get_mut(&key), value) {
+                (Some(Value::Table(known)), Value::Table(more)) => known.extend(more),
+                (_, value) => {
+                    whole.insert(key, value);
+                }
+            }
+        }
+        whole.try_into()
     }
 
     /// The names that [`Profile::built_in`] knows.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name)
+        PROFILES.iter().map(|(name, _)| *name)
     }
+
+    /// What to do about a refusal, if anybody knows: by a code in its description, else by the server's own word, else
+    /// by the standard's. It helps a person, and nothing is decided by it.
+    pub fn remedy(&self, word: &str, error: &ErrorCode, description: Option<&str>) -> Option<&str> {
+        let codes = description.unwrap_or_default().split(|c: char| !c.is_ascii_alphanumeric());
+        let mut candidates = codes.filter(|code| code.len() >= SHORTEST_CODE).chain([word, error.as_str()]);
+        candidates.find_map(|candidate| self.remedies.get(candidate)).map(String::as_str)
+    }
+}
+
+/// The text of a built-in profile.
+pub fn text_of(name: &str) -> Option<&'static str> {
+    PROFILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+fn something<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(String::deserialize(deserializer)?).filter(|text| !text.is_empty()))
 }
 
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -88,10 +164,8 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
     }
 }
 
-const GENERIC: &str = include_str!("../../conf/providers.d/generic.toml");
-
-const BUILT_IN: [(&str, &str); 2] =
-    [("generic", GENERIC), ("kinde", include_str!("../../conf/providers.d/kinde.toml"))];
+/// A word of a description is no code.
+const SHORTEST_CODE: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -99,11 +173,25 @@ mod tests {
 
     #[test]
     fn every_built_in_profile_is_well_formed() {
-        for (name, text) in BUILT_IN {
+        for (name, text) in PROFILES {
             toml::from_str::<Profile>(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert!(Profile::built_in(name).is_some());
+            let profile = Profile::built_in(name).unwrap_or_else(|| panic!("{name} cannot be completed"));
+            assert!(!profile.error_aliases.is_empty(), "{name}");
+            for standard in profile.error_aliases.values() {
+                let code = ErrorCode::read(standard, &BTreeMap::new());
+                assert!(!matches!(code, ErrorCode::Other(_)), "{name}: {standard} is no word of the standard");
+            }
         }
-        assert!(!Profile::generic().error_aliases.is_empty());
+        assert!(PROFILES.iter().map(|(name, _)| name).skip(1).is_sorted());
+    }
+
+    #[test]
+    fn a_profile_is_completed_and_not_overruled() {
+        let basis = "offline_scope = \"a\"\nsend_scope_with = [\"poll\"]\n[error_aliases]\nx = \"one\"\ny = \"one\"\n";
+        let profile = Profile::read("offline_scope = \"\"\n[error_aliases]\ny = \"two\"\n", basis).expect("a profile");
+        assert_eq!((profile.offline_scope.as_deref(), profile.send_scope_with), (None, vec![Later::Poll]));
+        assert_eq!(profile.error_aliases.into_values().collect::<Vec<_>>(), ["one", "two"]);
+        assert!(Profile::read("isuer = \"x\"", basis).is_err());
     }
 
     #[test]
@@ -116,5 +204,16 @@ mod tests {
         }
         assert!(toml::from_str::<Profile>("idle_limit = \"soon\"").is_err());
         assert!(Profile::built_in("kinde").is_some_and(|kinde| kinde.idle_limit.is_some()));
+    }
+
+    #[test]
+    fn the_remedy_that_says_most_is_named() {
+        let entra = Profile::built_in("entra").expect("a profile");
+        let remedy = |word, description| {
+            entra.remedy(word, &ErrorCode::read(word, &entra.error_aliases), description).unwrap_or_default()
+        };
+        assert!(remedy("invalid_client", Some("AADSTS7000218: The request body …")).contains("public client flows"));
+        assert!(remedy("invalid_client", Some("AADSTS1: hm")).contains("client_id"));
+        assert_eq!(remedy("whatever", None), "");
     }
 }

@@ -31,7 +31,7 @@ pub struct TokenResponse {
 impl TokenResponse {
     /// Reads the answer of the token endpoint to a request that was `proven` to come from the owner of a key, or was not.
     pub fn read(response: &Response, profile: &Profile, proven: bool) -> Result<Self, Failure> {
-        let members = Failure::check(response, &profile.error_aliases)?;
+        let members = Failure::check(response, profile)?;
         let garbled = |found| Failure::Garbled { status: response.status, found: Found::Unusable(found) };
         let access_token = members.text("access_token").ok_or(garbled("a reply without access_token"))?;
         let graphic = |token: &&str| token.bytes().all(|b| b.is_ascii_graphic());
@@ -52,11 +52,12 @@ impl TokenResponse {
             expires_in: [members.seconds("expires_in"), id_token::stated_lifetime(&access_token)]
                 .into_iter()
                 .flatten()
-                .min(),
+                .min()
+                .or(profile.default_expires_in),
             access_token,
             key_bound,
             refresh_token: members.text("refresh_token").map(Secret::new),
-            scope: members.words("scope"),
+            scope: members.words("scope", profile.scope_separator),
             // A JWT has no other characters (RFC 7515 §3.1); whatever has is none.
             id_token: members.text("id_token").filter(graphic).map(Secret::new),
         })
@@ -65,7 +66,7 @@ impl TokenResponse {
     /// The refresh token of an answer that brought no access token anybody could use: it may have replaced the old one
     /// all the same.
     pub fn lone_refresh_token(response: &Response, profile: &Profile) -> Option<Secret> {
-        let members = Failure::check(response, &profile.error_aliases).ok()?;
+        let members = Failure::check(response, profile).ok()?;
         members.text("refresh_token").map(Secret::new)
     }
 }

@@ -303,6 +303,7 @@ fn client() -> Client {
     let endpoint = |path| Endpoint::parse(&format!("https://as.example/{path}")).ok();
     Client {
         issuer: Some("https://as.example".into()),
+        issuer_pin: None,
         client_id: Some("box".into()),
         auth: ClientAuth::None,
         scopes: vec!["openid".into()],

@@ -211,6 +211,37 @@ fn a_captive_portal_is_nobodys_misconfiguration() {
 }
 
 #[test]
+fn a_login_does_without_metadata_that_were_found_before() {
+    let mut world = discovering("https://as.example");
+    world.reply(answer(200, &metadata("https://as.example")));
+    world.reply(code(5, 600));
+    world.pause();
+    world.reply(tokens("at-0", Some("rt-0"), Some(3600)));
+    world.logout();
+    world.reboot(secs(60));
+    world.login();
+    while world.sent.last().expect("a request").what != What::Discovery {
+        world.reply(answer(200, &json!({})));
+    }
+    world.reply(unsent());
+    assert_eq!(world.expect(What::DeviceAuthorization).address, "https://as.example/d");
+    world.reply(code(5, 600));
+    assert_eq!(world.state(), State::Authorizing);
+}
+
+#[test]
+fn a_refusal_says_what_to_do_about_it() {
+    let mut world = World::new(LoginMode::Manual);
+    world.login();
+    world.reply(error("unauthorized_client"));
+    assert_eq!(world.state(), State::Misconfigured);
+    assert_eq!(
+        world.trouble(),
+        "the server refused: unauthorized_client; allow this client the device grant at the server, and refresh tokens"
+    );
+}
+
+#[test]
 fn a_need_tries_again_after_the_operators_pause() {
     let mut world = discovering("https://as.example");
     world.reply(page(404));
