@@ -189,23 +189,25 @@ fn userinfo(server: &OidcProvider, headers: &[&str]) -> (u16, Option<String>) {
 
 #[test]
 fn a_token_that_is_bound_to_a_key_is_worth_nothing_without_the_daemon() {
-    let server = OidcProvider::start(&["--interval", "1", "--access-ttl", "5", "--dpop-nonces"]);
+    let server = OidcProvider::start(&["--interval", "1", "--dpop-nonces"]);
     let mut daemon = Daemon::start(&config(&server, "appliance-dpop", "dpop = true"));
     sign_in(&server, &daemon);
     let refused = server.wait_for_event("token_refused");
     assert_eq!(refused["error"], "use_dpop_nonce", "{refused}");
     let refreshed = |event: &serde_json::Value| event["event"] == "token" && event["grant_type"] == "refresh_token";
     for _ in 0..3 {
+        assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 200);
         let event = server.wait_for(refreshed);
         assert_eq!(event["token_type"], "DPoP", "{event}");
         assert!(event["refresh_token_sha256"].is_string(), "each refresh rotates: {event}");
     }
     assert!(daemon.stop().success());
     daemon.start_again();
+    assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 200, "the key outlives a restart");
     server.wait_for(refreshed);
 
     // What a thief has: the token, and nothing to prove it with.
-    let answer = daemon.get("/v1/token?min_validity=3");
+    let answer = daemon.get("/v1/token");
     assert_eq!(answer.text("token_type"), "DPoP");
     let token = answer.text("access_token");
     assert_eq!(userinfo(&server, &[&format!("Authorization: Bearer {token}")]).0, 401);
