@@ -20,6 +20,7 @@ mod resume;
 mod revocations;
 mod same_token;
 mod server;
+mod shapes;
 mod table;
 mod targets;
 mod unattended;
