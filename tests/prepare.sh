@@ -26,3 +26,12 @@ need faketime faketime
 need chromium chromium
 need git git
 need strace strace
+
+# What tries the API by its description, in an environment of its own.
+python=../.test-tools/python
+if ! cmp -s servers/requirements.txt "$python/requirements.txt"; then
+    rm -rf "$python"
+    python3 -m venv "$python"
+    "$python/bin/pip" install --quiet --disable-pip-version-check --requirement servers/requirements.txt
+    cp servers/requirements.txt "$python/requirements.txt"
+fi

@@ -4,6 +4,7 @@
 mod support;
 
 mod completions;
+mod description;
 mod manual;
 
 use std::{

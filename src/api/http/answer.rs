@@ -123,6 +123,11 @@ pub fn method_not_allowed(allowed: &'static str) -> Answer {
     answer
 }
 
+/// The description of this API for machines.
+pub fn description() -> Answer {
+    body(StatusCode::OK, "application/yaml", include_str!("../../../docs/openapi.yaml"))
+}
+
 /// What is measured.
 pub fn metrics(text: String) -> Answer {
     secret(body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))

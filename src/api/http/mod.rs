@@ -14,6 +14,7 @@
 //! | `POST /v1/reload` | read the configuration again |
 //! | `GET /v1/events` | server-sent events: `state`, `prompt`, `token`, `removed` |
 //! | `GET /v1/health` | 200 while serving |
+//! | `GET /openapi.yaml` | all of this for machines |
 //! | `GET /metrics` | what is counted, for Prometheus |
 //! | `GET /` | a page for people; its forms `POST` to `/accounts/{name}/login` and `/accounts/{name}/cancel` |
 

@@ -26,6 +26,7 @@ enum Route<'a> {
     Page(Page<'a>),
     Events,
     Metrics,
+    Description,
     Token(Option<&'a str>),
     Accounts,
     Account(&'a str),
@@ -86,6 +87,7 @@ async fn obey(
     }
     Ok(match (route, method.as_str()) {
         (Route::Page(page), _) => show_page(broker, caller, page).await,
+        (Route::Description, _) => answer::description(),
         (Route::Metrics, _) => answer::metrics(metrics::draw(broker, caller, &door.latencies)),
         (Route::Events, _) => events::stream(broker, caller, headers, &door.closing),
         (Route::Token(name), _) => token(broker, caller, name, query, headers).await?,
@@ -239,6 +241,9 @@ impl<'a> Route<'a> {
         if path == "metrics" {
             return Some(Self::Metrics);
         }
+        if path == "openapi.yaml" {
+            return Some(Self::Description);
+        }
         let Some(path) = path.strip_prefix("v1/") else { return Page::parse(path).map(Self::Page) };
         let mut segments = path.split('/');
         let [first, name, verb, rest] = std::array::from_fn(|_| segments.next());
@@ -265,6 +270,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Page(Page::Whole)
             | Self::Metrics
+            | Self::Description
             | Self::Events
             | Self::Token(_)
             | Self::Accounts
