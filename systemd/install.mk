@@ -8,6 +8,7 @@ prefix = $(DESTDIR)$(PREFIX)
 units = $(wildcard systemd/*.service systemd/*.socket systemd/*.path systemd/*.timer systemd/*.target)
 manuals = $(wildcard docs/man/*.[1578])
 documents = $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE-* docs/*.md docs/*.yaml docs/*.svg)
+pages = $(wildcard docs/providers/*.md docs/recipes/*.md)
 examples = $(wildcard conf/accounts.d/*.toml conf/monitoring/* systemd/examples/*.conf)
 profiles = $(wildcard conf/providers.d/*.toml)
 
@@ -34,4 +35,5 @@ install:
 	$(INSTALL) -D -m 0644 conf/completions/bearerd.fish $(prefix)/share/fish/vendor_completions.d/bearerd.fish
 	for f in $(documents); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/$${f##*/} || exit; done
 	for f in $(profiles); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/providers/$${f##*/} || exit; done
+	for f in $(pages); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/$${f#docs/} || exit; done
 	for f in $(examples); do $(INSTALL) -D -m 0644 $$f $(prefix)/share/doc/bearerd/examples/$${f##*/} || exit; done

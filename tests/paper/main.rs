@@ -4,6 +4,7 @@
 mod support;
 
 mod completions;
+mod configurations;
 mod description;
 mod manual;
 
