@@ -2,13 +2,15 @@
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCHITECTURE = $(shell dpkg --print-architecture)
+# As dpkg-deb has it.
+COMPRESSION ?= xz
 DEB ?= target/bearerd_$(VERSION)_$(ARCHITECTURE).deb
 
 .PHONY: deb sbom
 
 deb:
 	test -x $(PROGRAM) || $(MAKE) build
-	sh packaging/deb/build.sh $(PROGRAM) $(VERSION) $(ARCHITECTURE) $(DEB)
+	COMPRESSION=$(COMPRESSION) sh packaging/deb/build.sh $(PROGRAM) $(VERSION) $(ARCHITECTURE) $(DEB)
 
 # What is in the program, as CycloneDX: cargo install --locked cargo-cyclonedx
 sbom:

@@ -17,17 +17,38 @@ struct Machine {
 }
 
 impl Machine {
+    /// With the files of `make install`.
     fn new() -> Self {
-        let machine = Self { folder: tempfile::tempdir().expect("a folder") };
+        let machine = Self::bare();
         let files = machine.folder.path().join("files");
         fs::create_dir_all(files.join("etc/bearerd")).expect("a folder");
         fs::copy(root().join("tests/booted/bearerd.toml"), files.join("etc/bearerd/bearerd.toml")).expect("a copy");
-        let installed = Command::new("make")
-            .args(["--silent", "install", &format!("DESTDIR={}", files.display()), &format!("PROGRAM={}", program())])
-            .current_dir(root())
-            .status()
-            .expect("make runs");
-        assert!(installed.success());
+        make(&["install", &format!("DESTDIR={}", files.display()), &format!("PROGRAM={}", program())]);
+        machine
+    }
+
+    /// With nothing but packages of these versions, in /opt/test.
+    fn with_packages(versions: &[&str]) -> Self {
+        let machine = Self::bare();
+        let stripped = machine.folder.path().join("bearerd");
+        let status = Command::new("strip").arg("-o").arg(&stripped).arg(program()).status().expect("strip runs");
+        assert!(status.success());
+        for version in versions {
+            make(&[
+                "deb",
+                &format!("PROGRAM={}", stripped.display()),
+                &format!("VERSION={version}"),
+                &format!("DEB={}/files/opt/test/bearerd_{version}.deb", machine.folder.path().display()),
+                "COMPRESSION=none",
+            ]);
+        }
+        machine
+    }
+
+    /// With an authorization server, and what a person does at it.
+    fn bare() -> Self {
+        let machine = Self { folder: tempfile::tempdir().expect("a folder") };
+        let files = machine.folder.path().join("files");
         let server = files.join("opt/test");
         fs::create_dir_all(&server).expect("a folder");
         copy(&root().join("tests/servers"), &server.join("servers"));
@@ -37,7 +58,7 @@ impl Machine {
         // The server stays for as long as its standard input is open.
         let serve = format!(
             "sleep infinity | exec node /opt/test/servers/oidc-provider.mjs --port 9400 --interval 1 \
-             --cert {tls}/server.pem --key {tls}/server.key --access-ttl 86400"
+             --cert {tls}/server.pem --key {tls}/server.key --access-ttl 86400 --hold hold"
         );
         executable(&server.join("server"), &serve);
         let approve = "exec node /opt/test/servers/approve.mjs --ca /opt/test/tls/ca.pem \
@@ -81,6 +102,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn make(arguments: &[&str]) {
+    let made = Command::new("make").arg("--silent").args(arguments).current_dir(root()).output().expect("make runs");
+    assert!(made.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&made.stderr));
+}
+
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-R").arg(from).arg(to).status().expect("cp runs");
     assert!(copied.success());
@@ -110,6 +136,11 @@ fn a_sealed_machine_keeps_its_sign_in_and_outlives_its_key() {
 #[test]
 fn nobody_but_root_looks_into_the_daemon() {
     let _ = Machine::new().boot("closed.sh");
+}
+
+#[test]
+fn a_package_is_upgraded_at_any_moment_and_purged_without_a_trace() {
+    let _ = Machine::with_packages(&["1.0", "1.1", "1.2"]).boot("package.sh");
 }
 
 #[test]

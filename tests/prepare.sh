@@ -25,6 +25,9 @@ need faketime faketime
 # A browser for the page.
 need chromium chromium
 need git git
+# What builds the package.
+need strip binutils
+need dpkg-shlibdeps dpkg-dev
 need strace strace
 
 # What tries the API by its description, in an environment of its own.

@@ -26,5 +26,5 @@ for script in postinst prerm postrm; do install -m 0755 "$here/$script" "$root/D
 mkdir -p "$(dirname "$output")"
 # The same input makes the same bytes.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
-    dpkg-deb --root-owner-group --uniform-compression -Zxz --build "$root" "$output" >/dev/null
+    dpkg-deb --root-owner-group --uniform-compression -Z"${COMPRESSION:-xz}" --build "$root" "$output" >/dev/null
 echo "$output"

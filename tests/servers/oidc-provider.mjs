@@ -1,8 +1,9 @@
 // A real authorization server for the tests: node oidc-provider.mjs --help
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 const usage = `usage: oidc-provider.mjs [options]
@@ -15,6 +16,7 @@ const usage = `usage: oidc-provider.mjs [options]
   --refresh-ttl S   life of refresh tokens, seconds (1209600)
   --interval S      polling interval in the device answer, which has none by itself
   --dpop-nonces     every proof of possession has to carry a nonce of the server's
+  --hold PATH       while that file is there, the answer to a refresh is held back
   --forget-expired  an expired code or token is unknown (invalid_grant, not expired_token)
 Stops on SIGTERM and when its standard input closes.`;
 
@@ -31,6 +33,7 @@ try {
       'refresh-ttl': { type: 'string', default: '1209600' },
       interval: { type: 'string' },
       'dpop-nonces': { type: 'boolean', default: false },
+      hold: { type: 'string' },
       'forget-expired': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -180,6 +183,9 @@ async function middleware(ctx, next, provider) {
   if (ctx.path === '/resource' && ctx.method === 'GET') return resource(ctx, provider);
   await next();
   if (ctx.status !== 200) return undefined;
+  if (options.hold && ctx.oidc?.params?.grant_type === 'refresh_token') {
+    while (existsSync(options.hold)) await sleep(50);
+  }
   if (ctx.oidc?.route === 'device_authorization' && options.interval) {
     ctx.body = { ...ctx.body, interval: Number(options.interval) };
   }
