@@ -29,6 +29,9 @@ need git git
 need strip binutils
 need dpkg-shlibdeps dpkg-dev
 need strace strace
+need python3 python3
+# The other message bus that distributions ship.
+need dbus-broker-launch dbus-broker
 
 # What tries the API by its description, in an environment of its own.
 python=../.test-tools/python
