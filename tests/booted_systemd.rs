@@ -157,3 +157,8 @@ fn all_surfaces_tell_the_same_story() {
         terminal.keep(&name);
     }
 }
+
+#[test]
+fn every_caller_gets_what_the_rules_give_it_and_nothing_else() {
+    let _ = Machine::new().boot("access.sh");
+}
