@@ -6,7 +6,7 @@ ARCHITECTURE = $(shell dpkg --print-architecture)
 COMPRESSION ?= xz
 DEB ?= target/bearerd_$(VERSION)_$(ARCHITECTURE).deb
 
-.PHONY: deb sbom
+.PHONY: deb reproducible sbom
 
 deb:
 	test -x $(PROGRAM) || $(MAKE) build
@@ -15,3 +15,7 @@ deb:
 # What is in the program, as CycloneDX: cargo install --locked cargo-cyclonedx
 sbom:
 	$(CARGO) cyclonedx --format json --all --override-filename bearerd-$(VERSION).cdx
+
+# Two builds of the committed tree in two folders have to be the same, byte by byte.
+reproducible:
+	sh packaging/reproducible.sh

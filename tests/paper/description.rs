@@ -11,7 +11,10 @@ use std::{
     thread,
 };
 
-use super::{Daemon, read, root, routes, support::authorization_server::AuthorizationServer};
+use super::{
+    Daemon, read, root, routes,
+    support::authorization_server::{AuthorizationServer, Endpoint, Reply},
+};
 
 fn tool(name: &str) -> Command {
     let path = root().join(".test-tools/python/bin").join(name);
@@ -59,7 +62,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn start() -> Self {
+    fn start(more: &str) -> Self {
         let server = AuthorizationServer::start();
         let folder = tempfile::tempdir().expect("a folder");
         // What POST /v1/rekey seals with.
@@ -68,17 +71,18 @@ impl Rig {
         let issuer = server.issuer();
         let config = format!(
             "[accounts.box]\nissuer = \"{issuer}\"\nscopes = [\"openid\", \"offline\"]\nlogin = \"manual\"\n\
-             audience = [\"https://api.example.com/\"]\nresource = [\"https://api.example.com/\"]\n"
+             audience = [\"https://api.example.com/\"]\nresource = [\"https://api.example.com/\"]\n{more}\n"
         );
         let daemon = Daemon::start_in(folder, &config, &[]);
         let port = forward(daemon.socket());
         Self { server, daemon, port }
     }
 
-    fn sign_in(&self) {
+    fn sign_in(&self, token_type: &str) {
         assert_eq!(self.daemon.post("/v1/accounts/box/login").status, 202);
+        self.server.reply_next(Endpoint::Poll, Reply::usual().member("token_type", token_type.into()));
         self.server.approve();
-        assert_eq!(self.daemon.get("/v1/accounts/box/token?wait=120").status, 200);
+        assert_eq!(self.daemon.get("/v1/accounts/box/token?wait=120").text("token_type"), token_type);
     }
 
     /// Lets schemathesis try what these arguments leave, with values for parameters that would otherwise mean nothing here.
@@ -144,22 +148,31 @@ fn examples() -> u32 {
 
 #[test]
 fn the_daemon_does_what_is_described_while_signed_in() {
-    let rig = Rig::start();
-    rig.sign_in();
+    let rig = Rig::start("");
+    rig.sign_in("Bearer");
     let values = [VALUES, HERE, GOOD_FOR].concat().replace("\"query.wait\" = 0", "\"query.wait\" = 60");
-    // A token that needs no proof has none, which is no fault of the request; tests/proofs.rs has those that do.
+    // A token that needs no proof has none, which is no fault of the request; see the next test.
     rig.holds(&values, &["--exclude-path-regex", "(logout|dpop)$"]);
 }
 
 #[test]
+fn the_daemon_does_what_is_described_for_proofs() {
+    let rig = Rig::start("dpop = true");
+    rig.sign_in("DPoP");
+    // Of the account's own token: the server here knows no other that is bound.
+    let own = GOOD_FOR.replace("\"openid\"", "\"openid offline\"");
+    rig.holds(&[VALUES, HERE, &own].concat(), &["--include-path-regex", "dpop$"]);
+}
+
+#[test]
 fn the_daemon_does_what_is_described_while_signed_out() {
-    let rig = Rig::start();
+    let rig = Rig::start("");
     rig.holds(&[VALUES, HERE].concat(), &["--exclude-path-regex", "login$"]);
 }
 
 #[test]
 fn the_daemon_does_what_is_described_to_whoever_knows_no_account() {
-    Rig::start().holds(VALUES, &[]);
+    Rig::start("").holds(VALUES, &[]);
 }
 
 /// Nobody waits for a person who does not come, and an address is one.
