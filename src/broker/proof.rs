@@ -57,10 +57,9 @@ impl ProofRequest {
                 );
             }
         };
-        if nonce
-            .as_ref()
-            .is_some_and(|nonce| nonce.len() > LONGEST_NONCE || !nonce.bytes().all(|c| c.is_ascii_graphic()))
-        {
+        if nonce.as_ref().is_some_and(|nonce| {
+            nonce.is_empty() || nonce.len() > LONGEST_NONCE || !nonce.bytes().all(|c| c.is_ascii_graphic())
+        }) {
             return invalid("nonce", "give the value of the API's DPoP-Nonce header as it is");
         }
         let is_base64url = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');

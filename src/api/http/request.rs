@@ -50,7 +50,12 @@ pub fn proof_request(query: &str) -> Result<ProofRequest, Error> {
 
 fn token_parameter(request: &mut TokenRequest, name: &str, value: &str) -> Result<(), Error> {
     let invalid = |why: &str| Error::InvalidOption { parameter: name.to_owned(), why: why.to_owned() };
-    let seconds = || value.parse().map(Duration::from_secs).map_err(|_| invalid("this is not a number of seconds"));
+    let seconds = || {
+        value
+            .parse::<u32>()
+            .map(|seconds| Duration::from_secs(seconds.into()))
+            .map_err(|_| invalid("this is not a number of seconds"))
+    };
     let text = || Some(value.to_owned()).filter(|text| !text.is_empty());
     match name {
         "min_validity" => request.min_validity = Some(seconds()?),
@@ -185,6 +190,7 @@ mod tests {
         assert_eq!(request.wait, Some(Duration::from_secs(60)));
         assert!(wrong("min_validty=300").starts_with("min_validty: there is no such parameter"));
         assert!(wrong("min_validity=5m").starts_with("min_validity:"));
+        assert!(wrong("min_validity=4294967296").starts_with("min_validity:"), "more than D-Bus can say");
         assert!(wrong("wait=301").starts_with("wait: 300 seconds"));
         assert!(wrong("rejected=abc").starts_with("rejected:"));
     }
