@@ -32,6 +32,7 @@ test:
 
 torture:
 	BEARERD_TORTURE=full $(CARGO) test --release --locked --test limits --test memory -- --nocapture --test-threads=1
+	BEARERD_TORTURE=full $(CARGO) test --release --locked --test booted_systemd no_trick -- --nocapture
 
 check:
 	$(CARGO) fmt --check

@@ -72,7 +72,11 @@ impl Machine {
 
     /// Boots it and runs a scenario in it; `None` where this machine cannot, which is an error in CI.
     fn boot(&self, scenario: &str) -> Option<()> {
-        let output = Command::new("sh")
+        let mut command = Command::new("sh");
+        if std::env::var_os("BEARERD_TORTURE").is_some() {
+            command.env("TEST_TORTURE", "full").env("BOOT_LIMIT", "900");
+        }
+        let output = command
             .arg(root().join("tests/booted/boot.sh"))
             .arg(self.folder.path())
             .arg(root().join("tests/booted").join(scenario))
@@ -161,4 +165,9 @@ fn all_surfaces_tell_the_same_story() {
 #[test]
 fn every_caller_gets_what_the_rules_give_it_and_nothing_else() {
     let _ = Machine::new().boot("access.sh");
+}
+
+#[test]
+fn no_trick_on_whoever_looks_at_callers_gets_anything() {
+    let _ = Machine::new().boot("attacks.sh");
 }
