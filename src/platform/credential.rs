@@ -30,7 +30,8 @@ impl Wanted {
     fn parse(name: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(name).ok()?.split('/');
         let [random, kind, unit, id, more] = std::array::from_fn(|_| parts.next());
-        let is_random = random?.len() == 16 && random?.bytes().all(|digit| digit.is_ascii_hexdigit());
+        // A number of 64 bits, which systemd writes without the zeros in front.
+        let is_random = (1..=16).contains(&random?.len()) && random?.bytes().all(|digit| digit.is_ascii_hexdigit());
         let well_formed = is_random && kind? == "unit" && more.is_none() && unit::is_name(unit?);
         well_formed.then_some(Self { unit: unit?.to_owned(), id: id?.to_owned() })
     }
@@ -44,6 +45,9 @@ mod tests {
     fn the_name_of_the_peer_says_unit_and_id() {
         let wanted = Wanted::parse(b"32b44980913dd1b3/unit/consumer.service/token").expect("a name of systemd");
         assert_eq!((wanted.unit.as_str(), wanted.id.as_str()), ("consumer.service", "token"));
+        for short in [&b"2b44980913dd1b3/unit/a.service/token"[..], b"0/unit/a.service/token"] {
+            assert!(Wanted::parse(short).is_some(), "zeros in front are left out");
+        }
         for other in [
             &b""[..],
             b"32b44980913dd1b3/unit/consumer.service",
@@ -51,6 +55,7 @@ mod tests {
             b"32b44980913dd1b3/user/consumer.service/token",
             b"32b44980913dd1bx/unit/consumer.service/token",
             b"/unit/consumer.service/token",
+            b"032b44980913dd1b3/unit/consumer.service/token",
             b"32b44980913dd1b3/unit/../token",
             b"32b44980913dd1b3/unit/\xff.service/token",
         ] {
