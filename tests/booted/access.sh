@@ -38,6 +38,22 @@ cat /tmp/spare >>$configuration
 check "the rules are taken" systemctl reload bearerd.service
 check "the bus name is taken" within 10 name_is_owned
 
+# The bus by itself: what its policy lets nobody do who is not named in it.
+check "the bus is $(cat /opt/test/bus)" property_is Id "$(cat /opt/test/bus)" dbus.service
+denied() { ! as "$@" >/tmp/answer 2>&1 && grep -i 'denied\|not allowed\|rejected\|refused\|not permitted\|no rule allows' /tmp/answer && ! grep -F -- "$token" /tmp/answer; }
+on_bus="busctl --system call"
+for user in u1 u6; do
+    check "$user cannot take the name" denied $user $on_bus org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus RequestName su $name 7
+    check "$user cannot watch the bus" denied $user timeout 20 busctl --system monitor $name
+    check "$user cannot set the log level" denied $user $on_bus $name /org/freedesktop/LogControl1 org.freedesktop.DBus.Properties Set ssv org.freedesktop.LogControl1 LogLevel s debug
+done
+for call in "$object $name.Manager GetToken sa{sv} default 0" "$object $name.Manager ListAccounts" \
+    "$object org.freedesktop.DBus.ObjectManager GetManagedObjects" "$object org.freedesktop.DBus.Introspectable Introspect" \
+    "$object/accounts/default org.freedesktop.DBus.Properties GetAll s $name.Account" "$object org.freedesktop.DBus.Peer Ping"; do
+    check "a stranger is denied: $call" denied u6 $on_bus $name $call
+done
+check "whom the policy names is not: ListAccounts" as u1 $on_bus $name $object $name.Manager ListAccounts
+
 in_unit() { # UNIT OPTION... -- COMMAND...
     service=$1
     shift
@@ -115,7 +131,7 @@ check "it works after a restart too" grep -q -F -- "$token" /tmp/answer
 
 # A credential for a unit without code
 credential() { in_unit "$1" --property=LoadCredential=token.default:/run/bearerd/credential.sock --property=DynamicUser=yes -- sh -c 'cat $CREDENTIALS_DIRECTORY/token.default'; }
-credential a.service >/tmp/answer
+credential a.service >/tmp/answer 2>&1
 check "a unit that a rule names gets the token as a file" grep -q -x -F -- "$token" /tmp/answer
 credential c.service >/tmp/answer 2>&1
 check "another one gets an empty file" [ ! -s /tmp/answer ]
