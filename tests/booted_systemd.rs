@@ -162,6 +162,50 @@ fn a_package_is_upgraded_at_any_moment_and_purged_without_a_trace() {
     let _ = Machine::with_packages(&["1.0", "1.1", "1.2"]).boot("package.sh");
 }
 
+/// SCREENSHOTS=docs/first-sign-in records it anew.
+#[test]
+fn the_first_sign_in_is_as_the_recording_shows_it() {
+    let machine = Machine::with_packages(&[env!("CARGO_PKG_VERSION")]);
+    if machine.boot("first-sign-in.sh").is_none() {
+        return;
+    }
+    let frames = machine.folder.path().join("results/frames");
+    if let Some(folder) = std::env::var_os("SCREENSHOTS").filter(|_| can_be_seen()) {
+        record(&frames, Path::new(&folder));
+    }
+    let recording = fs::read_to_string(root().join("docs/first-sign-in.md")).expect("a document");
+    let names = |folder: &Path| {
+        let files = fs::read_dir(folder).expect("frames").flatten().map(|file| file.path());
+        let mut texts: Vec<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "txt")).collect();
+        texts.sort();
+        texts.iter().map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let recorded = root().join("docs/first-sign-in");
+    assert_eq!(names(&frames), names(&recorded));
+    for name in names(&recorded) {
+        assert!(recorded.join(format!("{name}.png")).exists(), "{name}");
+        assert!(recording.contains(&format!("first-sign-in/{name}.png")), "{name} is not in the document");
+    }
+}
+
+/// The texts, the pictures of the page, and pictures of a terminal that shows the others.
+fn record(frames: &Path, folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    for frame in fs::read_dir(frames).expect("frames").flatten().map(|frame| frame.path()) {
+        let name = frame.file_stem().expect("a name").to_string_lossy().into_owned();
+        if frame.extension().is_some_and(|kind| kind == "ansi") {
+            let text = fs::read_to_string(frame.with_extension("txt")).expect("a frame");
+            // Long lines are broken where the terminal ends.
+            let rows = text.lines().map(|line| line.chars().count().div_ceil(80).max(1)).sum::<usize>() + 1;
+            let terminal = Terminal::start(&name, Palette::Dark, rows, &format!("cat {frame:?}"));
+            std::thread::sleep(std::time::Duration::from_secs(1));
+            terminal.keep(&name);
+        } else {
+            fs::copy(&frame, folder.join(frame.file_name().expect("a name"))).expect("a copy");
+        }
+    }
+}
+
 #[test]
 fn all_surfaces_tell_the_same_story() {
     let machine = Machine::new();

@@ -25,6 +25,7 @@ need faketime faketime
 # A browser for the page.
 need chromium chromium
 need git git
+need socat socat
 # What builds the package.
 need strip binutils
 need dpkg-shlibdeps dpkg-dev
