@@ -31,7 +31,7 @@ test:
 	$(CARGO) test --locked --no-fail-fast
 
 torture:
-	BEARERD_TORTURE=full $(CARGO) test --release --locked --test limits --test memory --test same_rules -- --nocapture --test-threads=1
+	BEARERD_TORTURE=full $(CARGO) test --release --locked --test limits --test memory --test same_rules --test torture -- --nocapture --test-threads=1
 	BEARERD_TORTURE=full $(CARGO) test --release --locked --test booted_systemd no_trick -- --nocapture
 
 check:

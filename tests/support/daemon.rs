@@ -139,8 +139,48 @@ impl Daemon {
 
     /// Starts the program again in the same folder.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), &[]);
+        self.launch(&[]);
         self.wait_for_notify("READY=1");
+    }
+
+    /// Starts the program again under another one, which has to become it (`strace -D` does), and does not wait.
+    pub fn launch(&mut self, under: &[&str]) {
+        self.forget_notifies();
+        self.child = spawn_under(under, self.folder.path(), &[]);
+    }
+
+    /// What has become of the process, without waiting.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.child.wait().expect("an exit status")
+    }
+
+    /// Whether the process gets ready; `false` when it ends before that.
+    pub fn gets_ready(&mut self) -> bool {
+        self.notify.set_read_timeout(Some(Duration::from_millis(5))).expect("a limit");
+        let ready = loop {
+            let mut buffer = [0; 8192];
+            match self.notify.recv(&mut buffer) {
+                Ok(length) if String::from_utf8_lossy(&buffer[..length]).contains("READY=1") => break true,
+                Ok(_) => {}
+                Err(_) if self.ended().is_some() => break false,
+                Err(_) => {}
+            }
+        };
+        self.notify.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        ready
+    }
+
+    /// Forgets what an earlier process has sent to systemd.
+    fn forget_notifies(&mut self) {
+        self.notify.set_nonblocking(true).expect("a socket");
+        while self.notify.recv(&mut [0; 8192]).is_ok() {}
+        self.notify.set_nonblocking(false).expect("a socket");
+        self.statuses.clear();
     }
 }
 
@@ -205,9 +245,14 @@ fn at_trace(config: &str) -> String {
 }
 
 fn spawn(folder: &Path, arguments: &[&str]) -> Child {
+    spawn_under(&[], folder, arguments)
+}
+
+fn spawn_under(under: &[&str], folder: &Path, arguments: &[&str]) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    let mut command = Command::new(program());
-    command.arg("run").arg("--config").arg(folder.join("bearerd.toml"));
+    let words: Vec<&str> = under.iter().copied().chain([program()]).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg("run").arg("--config").arg(folder.join("bearerd.toml"));
     command.arg("--state-dir").arg(folder.join("state")).arg("--socket").arg(folder.join("api.sock"));
     if !arguments.contains(&"--bus") {
         command.args(["--bus", "none"]);
