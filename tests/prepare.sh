@@ -33,6 +33,28 @@ need strace strace
 need python3 python3
 # The other message bus that distributions ship.
 need dbus-broker-launch dbus-broker
+need kubectl kubernetes-client
+need skopeo skopeo
+# Reads the manual pages.
+need mandoc mandoc
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        apt-get -qq update
+        # shellcheck disable=SC2086 # a list of packages
+        DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $missing >/dev/null
+    else
+        echo "The tests need programs that are not here. Install these packages (Debian's names) and try again:" >&2
+        echo " $missing" >&2
+        exit 1
+    fi
+fi
+
+# The real authorization server, as its lock file has it.
+if [ ! servers/node_modules/.package-lock.json -nt servers/package-lock.json ]; then
+    npm --prefix servers ci --no-audit --no-fund --loglevel=error
+fi
 
 # What tries the API by its description, in an environment of its own.
 python=../.test-tools/python
