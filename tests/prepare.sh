@@ -33,6 +33,10 @@ need strace strace
 need python3 python3
 # The other message bus that distributions ship.
 need dbus-broker-launch dbus-broker
+# A disk that notes what is written, to cut its power: Debian 12 has it in the first package, Debian 13 in the second.
+need qemu-storage-daemon "qemu-system-common qemu-utils"
+need mkfs.ext4 e2fsprogs
+need losetup mount
 need kubectl kubernetes-client
 need skopeo skopeo
 # Reads the manual pages.

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
+
 use crate::support::{
     authorization_server::{AuthorizationServer, Endpoint, Settings},
     daemon::Daemon,
@@ -24,9 +26,13 @@ pub struct Box {
 impl Box {
     /// A box whose server forgives the second use of a refresh token for so long.
     pub fn new(sealed: bool, grace: Duration) -> Self {
+        Self::in_folder(tempfile::tempdir().expect("a folder"), sealed, grace)
+    }
+
+    /// The same in a folder that is there already.
+    pub fn in_folder(folder: TempDir, sealed: bool, grace: Duration) -> Self {
         let settings = Settings { rotation_grace: grace, auto_approve: true, ..Settings::default() };
         let server = AuthorizationServer::with(settings).expect("a server");
-        let folder = tempfile::tempdir().expect("a folder");
         if sealed {
             fs::create_dir(folder.path().join("credentials")).expect("a folder");
             fs::write(folder.path().join("credentials/bearerd.statekey"), [7; 32]).expect("a key");

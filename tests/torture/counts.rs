@@ -14,6 +14,14 @@ pub struct Counts {
     pub stride: usize,
     /// Whether every failing call is combined with every error.
     pub whole_matrix: bool,
+    /// Power cuts.
+    pub images: usize,
+    /// Disks that they are shared among.
+    pub disks: usize,
+    /// Refreshes on each of these.
+    pub refreshes: usize,
+    /// Damaged state directories the program is started on.
+    pub damaged: usize,
 }
 
 impl Counts {
@@ -28,6 +36,26 @@ impl Counts {
     }
 }
 
-const SMALL: Counts = Counts { kills: 24, kills_without_grace: 12, boxes: 4, stride: 60, whole_matrix: false };
+const SMALL: Counts = Counts {
+    kills: 24,
+    kills_without_grace: 12,
+    boxes: 4,
+    stride: 60,
+    whole_matrix: false,
+    images: 24,
+    disks: 4,
+    refreshes: 4,
+    damaged: 24,
+};
 
-const FULL: Counts = Counts { kills: 10_000, kills_without_grace: 2_000, boxes: 8, stride: 1, whole_matrix: true };
+const FULL: Counts = Counts {
+    kills: 10_000,
+    kills_without_grace: 2_000,
+    boxes: 8,
+    stride: 1,
+    whole_matrix: true,
+    images: 1_000,
+    disks: 8,
+    refreshes: 40,
+    damaged: 400,
+};

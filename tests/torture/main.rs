@@ -4,8 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod block_log;
 mod box_of;
 mod counts;
+mod damage;
+mod disk;
 mod errno;
 mod kills;
+mod power;
 mod syscalls;
