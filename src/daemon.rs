@@ -2,6 +2,7 @@
 
 mod display_command;
 mod surfaces;
+mod token_files;
 
 use std::{
     os::unix::net::UnixListener,
@@ -159,6 +160,8 @@ impl House {
         if let Some(listener) = self.credential {
             tasks.spawn(credential::serve(listener, broker.clone(), limits, shutdown.clone()));
         }
+        let stopped = CancellationToken::new();
+        tasks.spawn(token_files::keep(broker.clone(), self.bus.clone(), stopped.clone()));
         tasks.spawn(dbus::serve(broker.clone(), self.bus, self.log_level.clone(), shutdown.clone()));
         tasks.spawn(until(shutdown.clone(), surfaces::show_status(broker.clone())));
         tasks.spawn(until(shutdown.clone(), surfaces::show_on_console(broker.clone(), self.console)));
@@ -172,6 +175,7 @@ impl House {
         systemd::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
         shutdown.cancel();
         broker.stop().await;
+        stopped.cancel();
         tasks.close();
         tasks.wait().await;
         tracing::info!("stopped");

@@ -42,7 +42,7 @@ pub use self::{
 pub use crate::platform::store::Protection;
 use crate::{
     account::{AccountName, Prompt},
-    config::{AccountSettings, Action, Rules},
+    config::{AccountSettings, Action, Rules, TokenFile},
     platform::{clock, peer::Caller, provider::Provider, store::Store, unit::Units},
 };
 
@@ -88,6 +88,13 @@ impl Broker {
     /// Every account by name, for what is shown to the owner of the machine.
     pub fn views(&self) -> Vec<(AccountName, Arc<View>)> {
         self.all().iter().map(|(name, entry)| (name.clone(), entry.handle.view())).collect()
+    }
+
+    /// The accounts whose token is kept in a file, for who keeps it there.
+    pub fn token_files(&self) -> Vec<(AccountName, Arc<TokenFile>, Arc<View>)> {
+        let all = self.all();
+        let kept = all.iter().filter_map(|(name, entry)| Some((name, entry.settings.token_file.clone()?, entry)));
+        kept.map(|(name, file, entry)| (name.clone(), file, entry.handle.view())).collect()
     }
 
     /// What was counted of an account.

@@ -134,20 +134,8 @@ impl Reader<'_> {
     }
 
     fn id(&mut self, name: &Spanned<String>, kind: &str, find: impl Fn(&str) -> Option<u32>) -> Option<u32> {
-        match find(name.get_ref()) {
-            None => {
-                let message = format!("there is no {kind} {:?} on this machine", name.get_ref());
-                let fix = "rules are resolved when they are read; create it first, or correct the name";
-                self.wrong(name.span(), message, fix);
-                None
-            }
-            Some(id) if id == NOBODY || DYNAMIC.contains(&id) => {
-                let message = format!("the {kind} {:?} has an id that many programs share ({id})", name.get_ref());
-                self.wrong(name.span(), message, "use a static one");
-                None
-            }
-            found => found,
-        }
+        let checked = checked_id(name.get_ref(), kind, find(name.get_ref()));
+        checked.map_err(|(message, fix)| self.wrong(name.span(), message, fix)).ok()
     }
 
     /// Whether the unit exists is not asked: it may be installed, or started, later.
@@ -170,6 +158,20 @@ impl Reader<'_> {
             return None;
         }
         Some(name.get_ref().as_str().into())
+    }
+}
+
+/// The id of a user or group that was looked up, if it is that of one program; else what is wrong, and the fix.
+pub(super) fn checked_id(name: &str, kind: &str, found: Option<u32>) -> Result<u32, (String, &'static str)> {
+    match found {
+        None => {
+            let fix = "names are looked up when the configuration is read; create it first, or correct the name";
+            Err((format!("there is no {kind} {name:?} on this machine"), fix))
+        }
+        Some(id) if id == NOBODY || DYNAMIC.contains(&id) => {
+            Err((format!("the {kind} {name:?} has an id that many programs share ({id})"), "use a static one"))
+        }
+        Some(id) => Ok(id),
     }
 }
 

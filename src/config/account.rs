@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::{
     AccountSettings, NOT_YET, Problem, Rules, access, duration, fragment, problem::Source, providers::Providers,
+    token_file,
 };
 use crate::{
     account::{AccountName, Schedule},
@@ -55,12 +56,14 @@ pub(super) fn understand(
     let refresh_margin = margin.and_then(|text| reader.duration(&text)).or(client.profile.refresh_margin);
     let ca = fragment.ca_file.and_then(|path| reader.file(&path)).map(Arc::from);
     let rules = Rules { allow: access::understand(fragment.allow, source, reader.problems), clients: Vec::new() };
+    let token_file = fragment.file.and_then(|file| token_file::understand(&file, source, problems)).map(Arc::new);
     (problems.len() == before).then(|| AccountSettings {
         client: Arc::new(client),
         ca,
         schedule: Schedule { login: fragment.login.unwrap_or_default(), refresh_margin, ..Schedule::default() },
         min_validity,
         rules,
+        token_file,
     })
 }
 

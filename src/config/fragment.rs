@@ -72,6 +72,7 @@ pub(super) struct Account {
     pub min_validity: Option<Spanned<String>>,
     pub refresh_margin: Option<Spanned<String>>,
     pub extra_parameters: ExtraParameters,
+    pub file: Option<TokenFile>,
     pub allow: Vec<Spanned<Rule>>,
 }
 
@@ -81,6 +82,15 @@ pub(super) struct ExtraParameters {
     pub device: BTreeMap<Spanned<String>, String>,
     pub token: BTreeMap<Spanned<String>, String>,
     pub refresh: BTreeMap<Spanned<String>, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenFile {
+    pub path: Spanned<String>,
+    pub owner: Option<Spanned<String>>,
+    pub mode: Option<Spanned<String>>,
+    pub reload_unit: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]

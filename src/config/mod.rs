@@ -6,6 +6,7 @@ mod account;
 mod fragment;
 mod problem;
 mod providers;
+mod token_file;
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -18,6 +19,7 @@ use std::{
 
 pub use self::access::{Action, NOBODY, Rule, Rules};
 pub use self::problem::{ConfigError, Place, Problem};
+pub use self::token_file::{Id, TokenFile};
 use self::{problem::Source, providers::Providers};
 use crate::{
     account::{AccountName, Schedule},
@@ -87,6 +89,8 @@ pub struct AccountSettings {
     pub min_validity: Duration,
     /// Who may do what.
     pub rules: Rules,
+    /// The file that its token is kept in, for programs that read one.
+    pub token_file: Option<Arc<TokenFile>>,
 }
 
 impl Settings {
@@ -116,6 +120,7 @@ impl Settings {
             read_drop_in(name, &path, &providers, &mut accounts, &mut problems);
         }
         let clients = access::bind(file.clients, &mut accounts, &source, &mut problems);
+        token_file::keep_apart(&accounts, path, &mut problems);
         if problems.is_empty() {
             let (bus, log) = daemon;
             Ok(Self {

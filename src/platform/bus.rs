@@ -17,17 +17,21 @@ pub enum Presence {
 
 /// Looks at that bus; `None` where none is to be used.
 pub async fn presence(bus: &Bus) -> Option<Result<Presence, String>> {
-    let connection = match bus {
-        Bus::None => return None,
-        Bus::System => Connection::system().await,
-        Bus::Session => Connection::session().await,
-        Bus::Address(address) => Builder::address(address.as_str()).build().await,
-    };
-    let presence = match connection {
+    let presence = match connect(bus).await? {
         Ok(connection) => ask(&connection).await,
         Err(error) => Err(error),
     };
     Some(presence.map_err(|error| error.to_string()))
+}
+
+/// A connection of its own for a question; `None` where no bus is to be used.
+pub(super) async fn connect(bus: &Bus) -> Option<zbus::Result<Connection>> {
+    match bus {
+        Bus::None => None,
+        Bus::System => Some(Connection::system().await),
+        Bus::Session => Some(Connection::session().await),
+        Bus::Address(address) => Some(Builder::address(address.as_str()).build().await),
+    }
 }
 
 async fn ask(connection: &Connection) -> zbus::Result<Presence> {

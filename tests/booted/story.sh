@@ -9,7 +9,8 @@ screens=/run/test/screens
 issue=/run/bearerd/issue
 events=/run/test/events
 mkdir -p $screens
-printf '\n[display]\nconsole = true\n' >>$configuration
+file=/run/bearerd/$account.token
+printf '\n[display]\nconsole = true\n\n[accounts.%s.file]\npath = "%s"\nowner = ":games"\nmode = "0640"\n' "$account" $file >>$configuration
 
 # Spans of time differ by when one looks.
 timeless() { sed -E 's/[0-9]+ (d|h|min|s)( [0-9]+ (h|min))?/SOME TIME/g'; }
@@ -87,6 +88,18 @@ same_story active
 check "agetty was told" within 10 fails property_is ExecMainStartTimestampMonotonic "$before" bearerd-issue.service
 check "and shows no code any more" fails console_shows "$code"
 
+# The token's file: what the journal asks for is what is missing
+file_has_the_token() { [ "$(cat $file)" = "$(token_by_http root)" ]; }
+check "a file for another group is not written" [ ! -e $file ]
+check "and the journal says what is missing" journal_has 'SupplementaryGroups=games and SystemCallFilter=@chown'
+mkdir -p /run/systemd/system/bearerd.service.d
+printf '[Service]\nSupplementaryGroups=games\nSystemCallFilter=@chown\n' >/run/systemd/system/bearerd.service.d/file.conf
+systemctl daemon-reload
+check "the service restarts with that" systemctl restart bearerd.service
+check "the bus name is taken" within 10 name_is_owned
+check "and the file has the token" within 10 file_has_the_token
+check "for that group" [ "$(stat -c '%U:%G %a' $file)" = "bearerd:games 640" ]
+
 # A refresh fails, and comes right
 check "the network goes" ip link set lo down
 check "a refresh fails" fails bearerd refresh "$account"
@@ -115,6 +128,7 @@ check "the token is the same" [ "$(token_by_http root)" = "$token" ]
 
 # Signed out, a code cancelled, a crash
 check "logout" bearerd logout "$account"
+check "the token's file is gone" within 10 [ ! -e $file ]
 same_story signed_out "by hand"
 check "login --no-wait returns" bearerd login --no-wait "$account"
 check "the page is there" within 10 [ -e $issue ]

@@ -16,6 +16,17 @@ pub struct PrivateBus {
 
 impl PrivateBus {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same on which whoever runs the test may also own this name, and everybody may call it.
+    pub fn start_for(name: &str) -> Self {
+        Self::start_with(&format!(
+            "<policy context=\"default\"><allow own=\"{name}\"/><allow send_destination=\"{name}\"/></policy>"
+        ))
+    }
+
+    fn start_with(more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let policy =
             fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dbus/io.github.bearerd.Bearerd1.conf"))
@@ -31,7 +42,7 @@ impl PrivateBus {
              <allow send_requested_reply=\"true\" send_type=\"error\"/><allow receive_type=\"method_call\"/>\
              <allow receive_type=\"method_return\"/><allow receive_type=\"error\"/><allow receive_type=\"signal\"/>\
              <allow send_destination=\"org.freedesktop.DBus\"/></policy>\
-             <include>{0}/policy.conf</include></busconfig>",
+             <include>{0}/policy.conf</include>{more}</busconfig>",
             folder.path().display()
         );
         fs::write(folder.path().join("bus.conf"), config).expect("a file");
