@@ -92,7 +92,13 @@ impl Replay<'_> {
         for entry in &entries[flushed..] {
             let Entry::Write { offset, data, through } = entry else { continue };
             open += usize::from(!through);
-            for sectors in survivors(data.len(), if *through { Fate::Kept } else { fate }) {
+            // ext4 does not mount with half of a new superblock, whoever uses it: that write is kept or dropped as a whole.
+            let fate = match fate {
+                _ if *through => Fate::Kept,
+                Fate::Any if *offset < SUPERBLOCK_END => [Fate::Kept, Fate::Dropped][fastrand::usize(..2)],
+                Fate::Any | Fate::Kept | Fate::Dropped => fate,
+            };
+            for sectors in survivors(data.len(), fate) {
                 disk[offset + sectors.start..offset + sectors.end].copy_from_slice(&data[sectors]);
             }
         }
@@ -121,5 +127,7 @@ fn number(head: &[u8], n: usize) -> usize {
 const MAGIC: usize = 0x006a_7366_7773_6872;
 const VERSION: usize = 1;
 const SECTOR: usize = 512;
+/// In bytes from the start of the disk.
+const SUPERBLOCK_END: usize = 2048;
 const FLUSH: usize = 1;
 const THROUGH: usize = 2;

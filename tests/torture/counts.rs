@@ -56,6 +56,6 @@ const FULL: Counts = Counts {
     whole_matrix: true,
     images: 1_000,
     disks: 8,
-    refreshes: 40,
+    refreshes: 24,
     damaged: 400,
 };

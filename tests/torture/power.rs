@@ -95,13 +95,14 @@ fn record(sealed: bool, mount: &'static str, under: &[&str], refreshes: usize) -
     fs::create_dir(disk.path().join("state")).expect("a folder");
     symlink(disk.path().join("state"), folder.path().join("state")).expect("a link");
     let mut this = Box::in_folder(folder, sealed, Duration::ZERO);
-    if !under.is_empty() {
-        this.daemon.kill();
-        this.daemon.launch(under);
-        assert!(this.daemon.gets_ready(), "{}", this.daemon.log());
-    }
     let mut acknowledged = Vec::new();
-    for _ in 0..refreshes {
+    for number in 0..refreshes {
+        // The pause between two refreshes grows, and begins anew with each start.
+        if number % 3 == 0 {
+            this.daemon.kill();
+            this.daemon.launch(under);
+            assert!(this.daemon.gets_ready(), "{}", this.daemon.log());
+        }
         // Between two refreshes the daemon makes a pause, and the file system writes in the background.
         thread::sleep(BETWEEN_REFRESHES.mul_f64(0.5 + fastrand::f64()));
         let reply = this.ask_for_refresh().reply().unwrap_or_default();
