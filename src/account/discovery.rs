@@ -64,7 +64,7 @@ impl Search {
     /// The request for the document.
     pub fn request(&self, client: &Client) -> Option<Request> {
         let endpoint = places(client).into_iter().nth(self.place)?;
-        Some(Request { endpoint, form: None, authorization: None, proof: None })
+        Some(Request::get(endpoint))
     }
 
     /// Takes the answer.

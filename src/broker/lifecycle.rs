@@ -49,6 +49,10 @@ impl Broker {
         let old = self.all();
         let mut new = Accounts::new();
         for (name, settings) in &settings.accounts {
+            for file in &settings.exposed {
+                let file = file.display();
+                tracing::warn!(account = %name, %file, "every user of this machine can read this secret: chmod o-r {file}");
+            }
             let tally = old.get(name.as_str()).map(|entry| entry.tally.clone()).unwrap_or_default();
             let running = old.get(name.as_str()).filter(|entry| entry.settings.runs_like(settings));
             let handle = match running {
@@ -135,9 +139,9 @@ impl Broker {
 
     /// The way to the account's server.
     pub(super) fn provider_for(&self, settings: &AccountSettings) -> Provider {
-        match &settings.ca {
-            Some(ca) => Provider::new(Some(ca.clone())),
-            None => self.provider.clone(),
+        match (&settings.ca, settings.client.auth.identity()) {
+            (None, None) => self.provider.clone(),
+            (ca, identity) => Provider::new(ca.clone(), identity.cloned()),
         }
     }
 

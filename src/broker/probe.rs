@@ -86,6 +86,14 @@ impl Broker {
         findings.push(endpoints_finding(&endpoints));
         findings.push(probe.client(&snapshot, endpoints.complete()).await);
         findings.push(scopes_finding(client, &snapshot));
+        findings.extend(entry.settings.exposed.iter().map(|file| {
+            let file = file.display();
+            Finding::warning(
+                "secrets",
+                format!("every user can read {file}"),
+                format!("as root, run: chmod o-r {file}"),
+            )
+        }));
         findings.extend(self.storage(&name, &entry).await);
         Ok((name, findings))
     }
@@ -132,7 +140,7 @@ impl Probe<'_> {
         let mut problem = String::new();
         for place in metadata::well_known(&issuer) {
             let shown = place.as_str().to_owned();
-            match self.provider.send(Request { endpoint: place, form: None, authorization: None, proof: None }).await {
+            match self.provider.send(Request::get(place)).await {
                 Ok(response) => match metadata::read(&response, self.client) {
                     Ok(found) => {
                         let finding = Finding::ok("discovery", format!("the server describes itself at {shown}"));
@@ -212,8 +220,7 @@ impl Probe<'_> {
     /// Whether the server knows the client. A success of late says so; else it is asked for the token of a code that it
     /// never gave out, which it refuses in words that tell.
     async fn client(&self, snapshot: &Snapshot, server: Option<Server>) -> Finding {
-        let remedy =
-            "check client_id, the secret and client_auth, and at the server that the device grant is allowed for it";
+        let remedy = "check client_id, the secret or key, and client_auth, and at the server that the device grant is allowed for it";
         let trouble = snapshot.trouble.as_ref().map(|trouble| trouble.text.clone());
         match (snapshot.state, trouble) {
             (State::Misconfigured, trouble) => {

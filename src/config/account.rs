@@ -5,19 +5,15 @@ use std::{collections::BTreeMap, fs, ops::Range, path::PathBuf, sync::Arc, time:
 use toml::Spanned;
 
 use super::{
-    AccountSettings, NOT_YET, Problem, Rules, access, duration, fragment, problem::Source, providers::Providers,
-    token_file,
+    AccountSettings, Problem, Rules, access, duration, fragment, problem::Source, providers::Providers, token_file,
 };
 use crate::{
     account::{AccountName, Schedule},
     oauth::{
         client::{Client, Endpoints, ExtraParameters},
-        client_auth::ClientAuth,
         exchange::Endpoint,
         profile::Profile,
     },
-    platform::systemd,
-    secret::Secret,
 };
 
 /// Turns a fragment into settings. What is wrong goes into `problems`, and then there are no settings.
@@ -29,7 +25,7 @@ pub(super) fn understand(
     problems: &mut Vec<Problem>,
 ) -> Option<AccountSettings> {
     let before = problems.len();
-    let mut reader = Reader { name, source, problems };
+    let mut reader = Reader { name, source, problems, exposed: Vec::new() };
     let profile = reader.profile(fragment.provider.as_ref(), providers);
     let issuer = fragment.issuer.as_ref().map(|issuer| issuer.get_ref().clone()).or(profile.issuer.clone());
     let endpoints = reader.endpoints(&fragment, issuer.as_deref(), &profile);
@@ -37,7 +33,7 @@ pub(super) fn understand(
         issuer_pin: fragment.issuer_pin.clone().or_else(|| profile.issuer_pins.get(issuer.as_ref()?).cloned()),
         issuer,
         client_id: reader.client_id(fragment.client_id.as_ref()),
-        auth: reader.client_auth(&fragment),
+        auth: reader.client_auth(&fragment, &profile),
         scopes: reader.scopes(fragment.scopes).unwrap_or_else(|| profile.scopes.clone()),
         audience: fragment.audience,
         resource: reader.resources(fragment.resource),
@@ -55,11 +51,13 @@ pub(super) fn understand(
     let margin = fragment.refresh_margin.filter(|text| text.get_ref() != "auto");
     let refresh_margin = margin.and_then(|text| reader.duration(&text)).or(client.profile.refresh_margin);
     let ca = fragment.ca_file.and_then(|path| reader.file(&path)).map(Arc::from);
+    let exposed = std::mem::take(&mut reader.exposed);
     let rules = Rules { allow: access::understand(fragment.allow, source, reader.problems), clients: Vec::new() };
     let token_file = fragment.file.and_then(|file| token_file::understand(&file, source, problems)).map(Arc::new);
     (problems.len() == before).then(|| AccountSettings {
         client: Arc::new(client),
         ca,
+        exposed,
         schedule: Schedule { login: fragment.login.unwrap_or_default(), refresh_margin, ..Schedule::default() },
         min_validity,
         rules,
@@ -67,14 +65,17 @@ pub(super) fn understand(
     })
 }
 
-struct Reader<'a> {
+/// One account while it is being understood.
+pub(super) struct Reader<'a> {
     name: &'a AccountName,
     source: &'a Source<'a>,
     problems: &'a mut Vec<Problem>,
+    /// Files with a secret in them that every user may read.
+    pub exposed: Vec<PathBuf>,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, fix: impl Into<String>) {
         self.problems.push(self.source.problem(span, message, fix));
     }
 
@@ -138,68 +139,7 @@ impl Reader<'_> {
         Some(client_id.get_ref().clone())
     }
 
-    fn client_auth(&mut self, fragment: &fragment::Account) -> ClientAuth {
-        for key in [&fragment.private_key_file, &fragment.private_key_credential].into_iter().flatten() {
-            self.wrong(key.span(), NOT_YET, "use client_secret_basic or client_secret_post with a secret");
-        }
-        let secret = self.client_secret(fragment);
-        let method = fragment.client_auth.as_ref();
-        match (method.map(|method| method.get_ref().as_str()), secret) {
-            (None | Some("none"), None) => ClientAuth::None,
-            (None | Some("client_secret_basic"), Some(secret)) => ClientAuth::Basic(secret),
-            (Some("client_secret_post"), Some(secret)) => ClientAuth::Post(secret),
-            (Some("client_secret_basic" | "client_secret_post"), None) => {
-                self.about(method, "this needs a secret", "add client_secret_file or client_secret_credential");
-                ClientAuth::None
-            }
-            (Some("none"), Some(_)) => {
-                let fix = "take client_auth out, or the secret";
-                self.about(method, "a secret is configured, and not to be used", fix);
-                ClientAuth::None
-            }
-            (Some("private_key_jwt" | "client_secret_jwt" | "tls_client_auth" | "self_signed_tls_client_auth"), _) => {
-                self.about(method, NOT_YET, "use none, client_secret_basic or client_secret_post");
-                ClientAuth::None
-            }
-            (Some(_), _) => {
-                let fix = "write none, client_secret_basic or client_secret_post";
-                self.about(method, "this is not a client authentication method", fix);
-                ClientAuth::None
-            }
-        }
-    }
-
-    fn about(&mut self, value: Option<&Spanned<String>>, message: &str, fix: &str) {
-        if let Some(value) = value {
-            self.wrong(value.span(), message, fix);
-        }
-    }
-
-    fn client_secret(&mut self, fragment: &fragment::Account) -> Option<Secret> {
-        let bytes = match (&fragment.client_secret_file, &fragment.client_secret_credential) {
-            (Some(path), None) => self.file(path)?,
-            (None, Some(name)) => self.credential(name)?,
-            (Some(_), Some(name)) => {
-                self.wrong(name.span(), "the secret is configured twice", "keep the file or the credential");
-                return None;
-            }
-            (None, None) => return None,
-        };
-        let text = String::from_utf8(bytes).unwrap_or_default();
-        Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
-    }
-
-    fn credential(&mut self, name: &Spanned<String>) -> Option<Vec<u8>> {
-        let Some(folder) = systemd::credentials_directory() else {
-            let fix = "add LoadCredential= to the unit, or use client_secret_file";
-            self.wrong(name.span(), "systemd passed no credentials to this process", fix);
-            return None;
-        };
-        let path = folder.join(PathBuf::from(name.get_ref()).file_name()?);
-        self.file(&Spanned::new(name.span(), path.display().to_string()))
-    }
-
-    fn file(&mut self, path: &Spanned<String>) -> Option<Vec<u8>> {
+    pub(super) fn file(&mut self, path: &Spanned<String>) -> Option<Vec<u8>> {
         let read = fs::read(path.get_ref());
         let message = |error| format!("the file {} cannot be read: {error}", path.get_ref());
         read.map_err(|error| self.wrong(path.span(), message(error), "check the path and who may read it")).ok()
@@ -266,5 +206,15 @@ impl Reader<'_> {
 
 const DEFAULT_MIN_VALIDITY: Duration = Duration::from_secs(60);
 /// Set by the requests themselves.
-const OURS: [&str; 8] =
-    ["grant_type", "client_id", "client_secret", "device_code", "refresh_token", "scope", "resource", "audience"];
+const OURS: [&str; 10] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "device_code",
+    "refresh_token",
+    "scope",
+    "resource",
+    "audience",
+];

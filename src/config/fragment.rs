@@ -5,6 +5,11 @@ use std::{collections::BTreeMap, num::NonZeroU16};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::oauth::{
+    assertion::Algorithm,
+    client_auth::{AssertionAudience, Method},
+};
+
 /// `bearerd.toml`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -56,9 +61,14 @@ pub(super) struct Account {
     pub client_id: Option<Spanned<String>>,
     pub client_secret_file: Option<Spanned<String>>,
     pub client_secret_credential: Option<Spanned<String>>,
-    pub client_auth: Option<Spanned<String>>,
+    pub client_auth: Option<Spanned<Method>>,
     pub private_key_file: Option<Spanned<String>>,
     pub private_key_credential: Option<Spanned<String>>,
+    pub private_key_id: Option<Spanned<String>>,
+    pub certificate_file: Option<Spanned<String>>,
+    pub certificate_credential: Option<Spanned<String>>,
+    pub assertion_algorithm: Option<Spanned<Algorithm>>,
+    pub assertion_audience: Option<Spanned<AssertionAudience>>,
     pub scopes: Option<Vec<Spanned<String>>>,
     pub audience: Vec<String>,
     pub resource: Vec<Spanned<String>>,

@@ -3,6 +3,7 @@
 
 mod access;
 mod account;
+mod client_auth;
 mod fragment;
 mod problem;
 mod providers;
@@ -83,6 +84,8 @@ pub struct AccountSettings {
     pub client: Arc<Client>,
     /// Certificates besides the system's, in PEM.
     pub ca: Option<Arc<[u8]>>,
+    /// Files with a secret in them that every user may read.
+    pub exposed: Vec<PathBuf>,
     /// When things happen by themselves.
     pub schedule: Schedule,
     /// How long a token has to live for a caller who does not say.
@@ -268,7 +271,6 @@ const ETC: &str = "/etc/bearerd";
 const USR_LIB: &str = "/usr/lib/bearerd";
 /// Enough for a box; one program that uses more is a program that forgets to close.
 const CONNECTIONS_PER_USER: NonZeroU16 = NonZeroU16::new(64).expect("64 is not 0");
-const NOT_YET: &str = "this version of bearerd cannot do this yet";
 
 #[cfg(test)]
 mod tests;

@@ -144,9 +144,7 @@ impl Client {
 
     /// A revocation (RFC 7009 §2.1).
     pub fn revocation(&self, endpoint: &Endpoint, token: &Secret, token_type: TokenType) -> Request {
-        let mut form = revocation_form(token, token_type);
-        let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
-        Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None }
+        self.authenticated(endpoint, revocation_form(token, token_type))
     }
 
     pub(super) fn refresh_form(&self, refresh_token: &Secret, resource: &[String]) -> Form {
@@ -172,8 +170,11 @@ impl Client {
         for (name, value) in extra {
             form.set(name, value);
         }
-        let authorization = self.auth.apply(self.client_id.as_deref(), &mut form);
-        Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None }
+        self.authenticated(endpoint, form)
+    }
+
+    fn authenticated(&self, endpoint: &Endpoint, form: Form) -> Request {
+        self.auth.request(self.client_id.as_deref(), self.issuer.as_deref(), endpoint, form)
     }
 }
 
@@ -184,9 +185,7 @@ pub fn foreign_revocation(
     token: &Secret,
     token_type: TokenType,
 ) -> Request {
-    let mut form = revocation_form(token, token_type);
-    form.set("client_id", client_id.unwrap_or_default());
-    Request { endpoint: endpoint.clone(), form: Some(form), authorization: None, proof: None }
+    ClientAuth::None.request(client_id, None, endpoint, revocation_form(token, token_type))
 }
 
 /// Whether a text is the pattern, or the pattern with something for each `{…}` that has no slash in it.

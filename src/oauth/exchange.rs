@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use url::{Host, Url};
 
-use super::dpop::ProofKey;
+use super::{assertion::Assertion, dpop::ProofKey};
 use crate::secret::Secret;
 
 /// An address we may send a secret to: `https`, or `http` on a loopback host; no fragment (RFC 6749 §3.2), no user name.
@@ -88,6 +88,15 @@ pub struct Request {
     pub authorization: Option<Secret>,
     /// The key that the request has to prove possession of, by a proof made when it is sent.
     pub proof: Option<Proof>,
+    /// By what the client proves who it is, in a parameter of the form that is made when it is sent.
+    pub assertion: Option<Assertion>,
+}
+
+impl Request {
+    /// A GET of what anybody may have.
+    pub fn get(endpoint: Endpoint) -> Self {
+        Self { endpoint, form: None, authorization: None, proof: None, assertion: None }
+    }
 }
 
 /// What a proof of possession that goes with a request is made of (RFC 9449 §4).

@@ -40,6 +40,11 @@ impl Members {
         self.0.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
+    /// The members of a member that is an object itself.
+    pub fn members(&self, name: &str) -> Option<Self> {
+        self.0.get(name)?.as_object().cloned().map(Self)
+    }
+
     /// A number of seconds, from a number, a float or a string; negative ones count as zero, and nothing is longer
     /// than ten years, so that no sum overflows.
     pub fn seconds(&self, name: &str) -> Option<Duration> {

@@ -41,7 +41,10 @@ pub fn read(response: &Response, client: &Client) -> Result<Endpoints, Unusable>
              and all, or the one that it names be given as issuer_pin",
         ));
     }
-    let endpoint = |name| match members.text(name).map(Endpoint::parse) {
+    // RFC 8705 §5: where the server asks for certificates.
+    let aliases = client.auth.identity().and_then(|_| members.members("mtls_endpoint_aliases"));
+    let named = |name| aliases.as_ref().and_then(|aliases| aliases.text(name)).or_else(|| members.text(name));
+    let endpoint = |name| match named(name).map(Endpoint::parse) {
         Some(Err(_)) => Err(Unusable("the metadata document names an endpoint that is not https")),
         Some(Ok(endpoint)) => Ok(Some(endpoint)),
         None => Ok(None),
@@ -56,6 +59,7 @@ pub fn read(response: &Response, client: &Client) -> Result<Endpoints, Unusable>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{oauth::client_auth::ClientAuth, secret::Secret};
 
     fn read_text(issuer: &str, body: &str) -> Result<Endpoints, Unusable> {
         let client = Client { issuer: Some(issuer.into()), ..Client::default() };
@@ -89,6 +93,23 @@ mod tests {
         let body = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/t"}"#;
         assert!(read_text("https://a.example/", body).is_ok());
         assert!(read_text("https://a.example", body).is_err());
+    }
+
+    #[test]
+    fn a_client_with_a_certificate_goes_where_it_is_asked_for() {
+        let body = r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/t",
+            "revocation_endpoint":"https://a.example/r","device_authorization_endpoint":"https://a.example/d",
+            "mtls_endpoint_aliases":{"token_endpoint":"https://m.example/t","device_authorization_endpoint":"https://m.example/d"}}"#;
+        let found = |auth| {
+            let client = Client { issuer: Some("https://a.example".into()), auth, ..Client::default() };
+            let response = Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() };
+            let found = read(&response, &client).expect("endpoints");
+            [found.device_authorization, found.token, found.revocation].map(|found| found.expect("one").to_string())
+        };
+        let with = found(ClientAuth::Certificate(Secret::new("PEM")));
+        assert_eq!(with, ["https://m.example/d", "https://m.example/t", "https://a.example/r"]);
+        let without = found(ClientAuth::None);
+        assert_eq!(without, ["https://a.example/d", "https://a.example/t", "https://a.example/r"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `built_in` | the profiles that come with the program |
 //! | [`client`] | what the server knows us as, and every request we can write |
 //! | [`client_auth`] | how a client proves who it is (RFC 6749 §2.3) |
+//! | [`assertion`] | what a client signs to prove it (RFC 7523) |
 //! | [`device`] | the device authorization answer (RFC 8628 §3.2) |
 //! | [`token`] | the token answer (RFC 6749 §5.1) |
 //! | [`error`] | the error answer (RFC 6749 §5.2, RFC 8628 §3.5) and every other way an exchange fails |
@@ -18,6 +19,7 @@
 //! | [`target`], [`narrow`] | what a token is for, and the ways to tokens for more than one target (RFC 8707, RFC 8693) |
 //! | [`profile`] | how one provider differs from the standard, as data |
 
+pub mod assertion;
 mod built_in;
 pub mod client;
 pub mod client_auth;

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use super::{
     built_in::{GENERIC, PROFILES},
     client::ExtraParameters,
+    client_auth::{AssertionAudience, Method},
     error::ErrorCode,
     narrow::{Narrow, ScopeOnRefresh},
 };
@@ -28,9 +29,9 @@ pub struct Profile {
     /// The same for the revocation endpoint.
     pub revocation_endpoint: Option<String>,
     /// How a client with a secret proves who it is, unless the account says otherwise.
-    pub client_auth: Option<String>,
+    pub client_auth: Option<Method>,
     /// What the assertions of a client are addressed to, unless the account says otherwise.
-    pub assertion_audience: Option<String>,
+    pub assertion_audience: Option<AssertionAudience>,
     /// What is asked for where the account names no scopes.
     pub scopes: Vec<String>,
     /// What the server calls the parameter `scope`.

@@ -1,4 +1,5 @@
-//! What a proof of possession needs of the machine: randomness, and a time that its reader agrees with (RFC 9449 §4.3).
+//! What is signed for one request alone needs of the machine: randomness, and a time that its reader agrees with (RFC 9449
+//! §4.3, RFC 7523 §3).
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -10,12 +11,22 @@ use httpdate::parse_http_date;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::clock;
-use crate::oauth::dpop::{ProofKey, Statement};
+use crate::{
+    oauth::{
+        assertion::Assertion,
+        dpop::{ProofKey, Statement},
+    },
+    secret::Secret,
+};
 
 /// A proof, made now; `None` where the machine gives no randomness.
 pub fn make(key: &ProofKey, statement: &Statement<'_>) -> Option<String> {
-    let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>()?);
-    key.prove(statement, servers_time(), &id)
+    key.prove(statement, servers_time(), &unused_id()?)
+}
+
+/// An assertion, made now; `None` where the machine gives no randomness.
+pub fn assert(assertion: &Assertion) -> Option<Secret> {
+    assertion.sign(servers_time(), &unused_id()?)
 }
 
 /// Bytes that nobody can guess; `None` where the machine gives none. The kernel's own, because every account asks for
@@ -24,6 +35,10 @@ pub fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let given = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;
     (given == N).then_some(bytes)
+}
+
+fn unused_id() -> Option<String> {
+    Some(BASE64_URL_SAFE_NO_PAD.encode(random::<16>()?))
 }
 
 /// Takes note of the `Date` header of an answer from a server whose certificate was good.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use httpdate::parse_http_date;
-use reqwest::{Certificate, header, redirect, retry};
+use reqwest::{Certificate, Identity, header, redirect, retry};
 
 use super::{clock, proof};
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         error::harmless,
         exchange::{Endpoint, MAX_BODY, Proof, Request, Response, Stage, Unreachable},
     },
+    secret::Secret,
     time::UnixTime,
 };
 
@@ -28,13 +29,15 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Provider {
     ca: Option<Arc<[u8]>>,
+    identity: Option<Secret>,
     client: Arc<OnceLock<Result<reqwest::Client, String>>>,
 }
 
 impl Provider {
-    /// A client that trusts the system's certificates, and those in `ca` (PEM) besides.
-    pub fn new(ca: Option<Arc<[u8]>>) -> Self {
-        Self { ca, client: Arc::default() }
+    /// A client that trusts the system's certificates, and those in `ca` (PEM) besides. Where a server asks for one, it
+    /// shows the certificate in `identity` (PEM, with its private key).
+    pub fn new(ca: Option<Arc<[u8]>>, identity: Option<Secret>) -> Self {
+        Self { ca, identity, client: Arc::default() }
     }
 
     /// Whether `ca` can be read as certificates; the text says what is wrong with it.
@@ -46,11 +49,18 @@ impl Provider {
         }
     }
 
+    /// Whether `identity` can be read as a certificate with its own private key; the text says what is wrong with it.
+    pub fn check_identity(identity: &Secret) -> Result<(), String> {
+        let identity = Identity::from_pem(identity.expose().as_bytes()).map_err(|error| cause(&error))?;
+        // Only here are the two compared. Nothing is sent, so there is nobody to trust.
+        let built = reqwest::Client::builder().tls_certs_only([]).identity(identity).build();
+        built.map(|_| ()).map_err(|error| cause(&error))
+    }
+
     /// Asks for anything at all at that address, and returns what time the server says it is. Whatever else it answers,
     /// it was reached.
     pub async fn greet(&self, endpoint: &Endpoint) -> Result<Option<UnixTime>, Unreachable> {
-        let client = self.client.get_or_init(|| build(self.ca.as_deref()));
-        let client = client.as_ref().map_err(|cause| Unreachable::unsent(cause.clone()))?;
+        let client = self.client()?;
         let response = client.get(endpoint.url().clone()).send().await.map_err(|error| unreachable(&error))?;
         let date = response.headers().get(header::DATE).and_then(|date| parse_http_date(date.to_str().ok()?).ok());
         let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -59,9 +69,12 @@ impl Provider {
 
     /// Sends a request and reads the response, whatever its status, within 30 s in all. A shorter time would lose
     /// replies that are on their way.
-    pub async fn send(&self, request: Request) -> Result<Response, Unreachable> {
-        let client = self.client.get_or_init(|| build(self.ca.as_deref()));
-        let client = client.as_ref().map_err(|cause| Unreachable::unsent(cause.clone()))?;
+    pub async fn send(&self, mut request: Request) -> Result<Response, Unreachable> {
+        if let (Some(assertion), Some(form)) = (&request.assertion, &mut request.form) {
+            let signed = proof::assert(assertion).ok_or_else(|| Unreachable::unsent("no assertion can be signed"))?;
+            form.set("client_assertion", signed.expose());
+        }
+        let client = self.client()?;
         let url = request.endpoint.url().clone();
         let mut builder = match &request.form {
             Some(form) => client
@@ -86,9 +99,16 @@ impl Provider {
         let dpop_nonce = text(headers, "dpop-nonce").map(str::to_owned);
         Ok(Response { status, retry_after, body: read_body(response).await?, dpop_nonce })
     }
+
+    fn client(&self) -> Result<&reqwest::Client, Unreachable> {
+        let built = self.client.get_or_init(|| build(self.ca.as_deref(), self.identity.as_ref()));
+        built.as_ref().map_err(|cause| Unreachable::unsent(cause.clone()))
+    }
 }
 
-fn build(ca: Option<&[u8]>) -> Result<reqwest::Client, String> {
+fn build(ca: Option<&[u8]>, identity: Option<&Secret>) -> Result<reqwest::Client, String> {
+    let identity = identity.map(|identity| Identity::from_pem(identity.expose().as_bytes()));
+    let identity = identity.transpose().map_err(|error| cause(&error))?;
     let extra = ca.map(Certificate::from_pem_bundle).transpose().map_err(|error| cause(&error))?;
     let mut accept = header::HeaderMap::new();
     accept.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
@@ -102,6 +122,9 @@ fn build(ca: Option<&[u8]>) -> Result<reqwest::Client, String> {
         .timeout(TOTAL_TIMEOUT);
     if let Some(extra) = extra {
         builder = builder.tls_certs_merge(extra);
+    }
+    if let Some(identity) = identity {
+        builder = builder.identity(identity);
     }
     builder.build().map_err(|error| cause(&error))
 }

@@ -1,5 +1,5 @@
 // A real authorization server for the tests: node oidc-provider.mjs --help
-import { createHash, randomBytes } from 'node:crypto';
+import { X509Certificate, createHash, createPublicKey, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -11,6 +11,8 @@ const usage = `usage: oidc-provider.mjs [options]
   --host NAME       host name in the issuer: 127.0.0.1 or localhost (127.0.0.1)
   --cert PATH       certificate, PEM; without it plain http
   --key PATH        its private key, PEM
+  --clients DIR     what make-ca.sh leaves for clients, for those that prove themselves by a key
+                    or by a certificate, which is asked for at another port
   --access-ttl S    life of access tokens, seconds (3600)
   --device-ttl S    life of device codes, seconds (600)
   --refresh-ttl S   life of refresh tokens, seconds (1209600)
@@ -28,6 +30,7 @@ try {
       host: { type: 'string', default: '127.0.0.1' },
       cert: { type: 'string' },
       key: { type: 'string' },
+      clients: { type: 'string' },
       'access-ttl': { type: 'string', default: '3600' },
       'device-ttl': { type: 'string', default: '600' },
       'refresh-ttl': { type: 'string', default: '1209600' },
@@ -42,6 +45,7 @@ try {
     if (!/^\d+$/.test(options[name] ?? 0)) throw new Error(`--${name} takes a number`);
   }
   if (!options.cert !== !options.key) throw new Error('--cert and --key go together');
+  if (options.clients && !options.cert) throw new Error('--clients needs --cert');
 } catch (error) {
   console.error(`${error.message}\n${usage}`);
   process.exit(2);
@@ -77,6 +81,23 @@ const client = (client_id, token_endpoint_auth_method) => ({
   scope: 'openid offline_access api:read api:write',
 });
 
+const keyed = options.clients && {
+  pem: (name) => readFileSync(`${options.clients}/${name}`),
+  jwks: (name, more = {}) => ({
+    keys: [{ ...createPublicKey(keyed.pem(name)).export({ format: 'jwk' }), ...more }],
+  }),
+};
+const withoutSecret = ({ client_secret: _, ...rest }) => rest;
+const byKey = (name, method, details) => ({ ...withoutSecret(client(name, method)), ...details });
+const keyedClients = () => [
+  { ...client('appliance-shared', 'client_secret_jwt'), client_secret: `${SECRET} of 32 bytes, or even more` },
+  ...['es256', 'eddsa', 'rsa'].map((name) => byKey(`appliance-${name}`, 'private_key_jwt', { jwks: keyed.jwks(`${name}.key`) })),
+  byKey('appliance-tls', 'tls_client_auth', { tls_client_auth_san_dns: 'box.example' }),
+  byKey('appliance-self-signed', 'self_signed_tls_client_auth', {
+    jwks: keyed.jwks('self-signed.key', { x5c: [new X509Certificate(keyed.pem('self-signed.pem')).raw.toString('base64')] }),
+  }),
+];
+
 const configuration = {
   // Kept past their end, or the answer for an expired device code would be invalid_grant.
   adapter: createMemoryAdapter(options['forget-expired'] ? 0 : 3600),
@@ -85,7 +106,14 @@ const configuration = {
     client('appliance-basic', 'client_secret_basic'),
     client('appliance-post', 'client_secret_post'),
     { ...client('appliance-dpop', 'none'), dpop_bound_access_tokens: true },
+    ...(keyed ? keyedClients() : []),
   ],
+  ...(keyed && {
+    clientAuthMethods: [
+      'none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt',
+      'tls_client_auth', 'self_signed_tls_client_auth',
+    ],
+  }),
   clockTolerance: 0,
   cookies: { keys: ['only for tests'] },
   features: {
@@ -93,6 +121,15 @@ const configuration = {
     deviceFlow: { enabled: true },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options['dpop-nonces'] },
     introspection: { enabled: true },
+    mTLS: {
+      enabled: Boolean(keyed),
+      selfSignedTlsClientAuth: true,
+      tlsClientAuth: true,
+      getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
+      certificateAuthorized: (ctx) => ctx.socket.authorized,
+      certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_san_dns'
+        && ctx.socket.getPeerX509Certificate().subjectAltName === `DNS:${expected}`,
+    },
     resourceIndicators: {
       enabled: true,
       // A token is for one resource; of several that are asked for, for the first.
@@ -129,10 +166,21 @@ async function resource(ctx, provider) {
 }
 
 // The library takes the secret of either confidential client in either way, so say which it was.
-const caller = (ctx) => ({
-  client_id: ctx.oidc?.client?.clientId ?? ctx.oidc?.params?.client_id,
-  client_auth: ctx.headers.authorization ? 'client_secret_basic' : ctx.oidc?.body?.client_secret ? 'client_secret_post' : 'none',
-});
+function method(ctx) {
+  if (ctx.headers.authorization) return 'client_secret_basic';
+  if (ctx.oidc?.body?.client_secret) return 'client_secret_post';
+  return ctx.oidc?.client?.clientAuthMethod ?? 'none';
+}
+
+const caller = (ctx) => {
+  const assertion = ctx.oidc?.body?.client_assertion?.split('.').slice(0, 2)
+    .map((part) => JSON.parse(Buffer.from(part, 'base64url')));
+  return {
+    client_id: ctx.oidc?.client?.clientId ?? ctx.oidc?.params?.client_id,
+    client_auth: method(ctx),
+    ...(assertion && { alg: assertion[0].alg, kid: assertion[0].kid, aud: assertion[1].aud, jti: assertion[1].jti }),
+  };
+};
 
 function report(provider) {
   provider.on('device_authorization.success', (ctx, body) => event('device_authorization', {
@@ -203,13 +251,32 @@ async function middleware(ctx, next, provider) {
   return undefined;
 }
 
-const server = options.cert
-  ? https.createServer({ cert: readFileSync(options.cert), key: readFileSync(options.key) })
-  : http.createServer();
-server.on('error', (error) => {
-  console.error(error.message);
-  process.exit(1);
+const certified = () => ({ cert: readFileSync(options.cert), key: readFileSync(options.key) });
+const server = options.cert ? https.createServer(certified()) : http.createServer();
+// Where clients are asked for their certificates (RFC 8705 §5).
+const asking = keyed && https.createServer({
+  ...certified(),
+  ca: keyed.pem('ca.pem'),
+  requestCert: true,
+  rejectUnauthorized: false,
 });
+for (const each of [server, asking]) {
+  each?.on('error', (error) => {
+    console.error(error.message);
+    process.exit(1);
+  });
+}
+if (asking) {
+  await new Promise((listening) => { asking.listen(0, '127.0.0.1', listening); });
+  const at = (path) => `https://${options.host}:${asking.address().port}${path}`;
+  configuration.discovery = {
+    mtls_endpoint_aliases: {
+      device_authorization_endpoint: at('/device/auth'),
+      token_endpoint: at('/token'),
+      revocation_endpoint: at('/token/revocation'),
+    },
+  };
+}
 // The issuer names the port, so the port comes first.
 server.listen(Number(options.port), '127.0.0.1', () => {
   const { port } = server.address();
@@ -218,5 +285,6 @@ server.listen(Number(options.port), '127.0.0.1', () => {
   provider.use((ctx, next) => middleware(ctx, next, provider));
   report(provider);
   server.on('request', provider.callback());
+  asking?.on('request', provider.callback());
   print({ issuer, port });
 });

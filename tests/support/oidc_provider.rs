@@ -21,13 +21,26 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// Starts it; `arguments` are those of `tests/servers/oidc-provider.mjs`.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, false)
+    }
+
+    /// The same, with clients that prove who they are by the keys and certificates in [`OidcProvider::file`].
+    pub fn start_for_keys(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, true)
+    }
+
+    fn start_with(arguments: &[&str], keys: bool) -> Self {
         let certificates = tempfile::tempdir().expect("a folder");
-        let made = Command::new("sh").arg(servers().join("make-ca.sh")).arg(certificates.path()).output();
-        assert!(made.expect("openssl runs").status.success(), "no certificates");
+        let mut make = Command::new("sh");
+        make.arg(servers().join("make-ca.sh")).arg(certificates.path()).args(keys.then_some("clients"));
+        assert!(make.output().expect("openssl runs").status.success(), "no certificates");
         let mut server = Command::new("node");
         server.arg(servers().join("oidc-provider.mjs"));
         server.arg("--cert").arg(certificates.path().join("server.pem"));
         server.arg("--key").arg(certificates.path().join("server.key"));
+        if keys {
+            server.arg("--clients").arg(certificates.path());
+        }
         let told = Told::by(server.args(arguments));
         let first = told.wait_for(|event| event.get("issuer").is_some());
         let issuer = first["issuer"].as_str().expect("an issuer").to_owned();
@@ -36,7 +49,12 @@ impl OidcProvider {
 
     /// The certificate of the private CA.
     pub fn ca(&self) -> PathBuf {
-        self.certificates.path().join("ca.pem")
+        self.file("ca.pem")
+    }
+
+    /// What `tests/servers/make-ca.sh` has left under that name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.certificates.path().join(name)
     }
 
     /// Waits until it has told something of that kind, and forgets what it told before.

@@ -1,0 +1,157 @@
+//! Clients that prove who they are by a signature or by a certificate, on a real authorization server that checks both: a
+//! sign-in, refreshes and a revocation each, and what becomes of those whose key is another.
+
+mod support;
+
+use std::{collections::BTreeSet, fs};
+
+use serde_json::Value;
+use support::{daemon::Daemon, oidc_provider::OidcProvider};
+
+fn config(server: &OidcProvider, client: &str, more: &str) -> String {
+    format!(
+        "[accounts.box]\nissuer = \"{}\"\nclient_id = \"{client}\"\nca_file = \"{}\"\n\
+         scopes = [\"openid\", \"offline_access\", \"api:read\"]\n{more}\n",
+        server.issuer,
+        server.ca().display()
+    )
+}
+
+/// A line that names one of the files that the test's own authority has made.
+fn file(server: &OidcProvider, key: &str, name: &str) -> String {
+    format!("{key} = \"{}\"\n", server.file(name).display())
+}
+
+/// Signs in, refreshes three times, signs out. Returns what the server has seen of it.
+fn whole_life(server: &OidcProvider, config: &str) -> Vec<Value> {
+    let mut daemon = Daemon::start(config);
+    let prompt = daemon.post("/v1/accounts/box/login");
+    assert_eq!(prompt.status, 202, "{}", prompt.body);
+    let mut seen = vec![server.wait_for_event("device_authorization")];
+    server.decide(&prompt.text("verification_uri_complete"), true);
+    let token = daemon.get("/v1/accounts/box/token?wait=120");
+    assert_eq!(token.status, 200, "{}", token.body);
+    assert_eq!(server.resource(&token.text("access_token")), 200);
+    seen.push(server.wait_for_event("token"));
+    for _ in 0..3 {
+        let refreshed = daemon.post("/v1/accounts/box/refresh");
+        assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+        let event = server.wait_for_event("token");
+        assert_eq!(event["grant_type"], "refresh_token", "{event}");
+        assert!(event["refresh_token_sha256"].is_string(), "each refresh rotates: {event}");
+        seen.push(event);
+    }
+    let token = daemon.get("/v1/token").text("access_token");
+    assert_eq!(daemon.post("/v1/accounts/box/logout").status, 204);
+    let event = server.wait_for_event("revocation");
+    assert_eq!(event["revoked"], "RefreshToken", "{event}");
+    seen.push(event);
+    assert_eq!(server.resource(&token), 401);
+    assert!(daemon.stop().success());
+    let log = daemon.log();
+    // Any JWT begins so, whatever its header.
+    assert!(!log.contains("eyJ") && !log.contains("PRIVATE KEY"), "an assertion or a key stands in the log");
+    seen
+}
+
+#[test]
+fn a_private_key_signs_each_request_anew() {
+    let server = OidcProvider::start_for_keys(&["--interval", "1"]);
+    let mut used = BTreeSet::new();
+    for (client, key, more, alg) in [
+        ("appliance-es256", "es256.key", "", "ES256"),
+        ("appliance-eddsa", "eddsa.key", "", "EdDSA"),
+        ("appliance-rsa", "rsa.key", "client_auth = \"private_key_jwt\"", "RS256"),
+        ("appliance-rsa", "rsa.key", "assertion_algorithm = \"PS256\"\nassertion_audience = \"endpoint\"", "PS256"),
+    ] {
+        let seen = whole_life(&server, &config(&server, client, &(file(&server, "private_key_file", key) + more)));
+        assert_eq!(seen.len(), 6);
+        for event in &seen {
+            assert_eq!((event["client_auth"].as_str(), event["alg"].as_str()), (Some("private_key_jwt"), Some(alg)));
+            let id = event["jti"].as_str().expect("an identifier").to_owned();
+            assert!(used.insert(id), "an assertion was sent twice: {event}");
+            let audience = event["aud"].as_str().expect("an audience");
+            assert_eq!(audience == server.issuer, alg != "PS256", "{event}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_secret_signs_and_does_not_travel() {
+    let server = OidcProvider::start_for_keys(&["--interval", "1"]);
+    let secret = server.file("secret");
+    fs::write(&secret, "s3cret:+ / of 32 bytes, or even more\n").expect("a secret");
+    let more = file(&server, "client_secret_file", "secret") + "client_auth = \"client_secret_jwt\"";
+    for event in whole_life(&server, &config(&server, "appliance-shared", &more)) {
+        assert_eq!((event["client_auth"].as_str(), event["alg"].as_str()), (Some("client_secret_jwt"), Some("HS256")));
+    }
+}
+
+#[test]
+fn a_certificate_is_shown_where_the_server_asks_for_it() {
+    let server = OidcProvider::start_for_keys(&["--interval", "1"]);
+    for (client, name, method) in [
+        ("appliance-tls", "client", "tls_client_auth"),
+        ("appliance-self-signed", "self-signed", "self_signed_tls_client_auth"),
+    ] {
+        let more = format!("client_auth = \"{method}\"\n")
+            + &file(&server, "certificate_file", &format!("{name}.pem"))
+            + &file(&server, "private_key_file", &format!("{name}.key"));
+        for event in whole_life(&server, &config(&server, client, &more)) {
+            assert_eq!(event["client_auth"], method, "{event}");
+        }
+    }
+}
+
+#[test]
+fn another_key_is_refused_and_shown_with_what_to_do() {
+    let server = OidcProvider::start_for_keys(&["--interval", "1"]);
+    let identity = |name: &str| {
+        file(&server, "certificate_file", &format!("{name}.pem"))
+            + &file(&server, "private_key_file", &format!("{name}.key"))
+    };
+    for (client, more) in [
+        ("appliance-es256", file(&server, "private_key_file", "client.key")),
+        ("appliance-rsa", file(&server, "private_key_file", "es256.key")),
+        ("appliance-tls", identity("self-signed")),
+        ("appliance-self-signed", identity("client")),
+    ] {
+        let daemon = Daemon::start(&config(&server, client, &more));
+        let refused = daemon.post("/v1/accounts/box/login");
+        assert_eq!((refused.status, refused.text("error").as_str()), (500, "configuration"), "{}", refused.body);
+        let event = server.wait_for_event("device_authorization_error");
+        assert_eq!(event["error"], "invalid_client", "{event}");
+        let account = daemon.get("/v1/accounts/box");
+        assert_eq!(account.text("state"), "misconfigured", "{}", account.body);
+        for part in ["invalid_client", "the secret, key or certificate"] {
+            assert!(account.body.contains(part), "{part} is not in {}", account.body);
+        }
+        assert!(!daemon.log().contains("eyJ"), "an assertion stands in the log");
+    }
+}
+
+#[test]
+fn a_key_that_changed_at_the_server_keeps_the_sign_in() {
+    let server = OidcProvider::start_for_keys(&["--interval", "1"]);
+    let right = fs::read(server.file("es256.key")).expect("a key");
+    let wrong = fs::read(server.file("client.key")).expect("another key");
+    fs::write(server.file("own.key"), &right).expect("a key");
+    let own = file(&server, "private_key_file", "own.key");
+    let daemon = Daemon::start(&config(&server, "appliance-es256", &own));
+    let prompt = daemon.post("/v1/accounts/box/login");
+    server.decide(&prompt.text("verification_uri_complete"), true);
+    assert_eq!(daemon.get("/v1/accounts/box/token?wait=120").status, 200);
+
+    fs::write(server.file("own.key"), &wrong).expect("another key");
+    assert_eq!(daemon.post("/v1/reload").status, 200);
+    assert_ne!(daemon.post("/v1/accounts/box/refresh").status, 200);
+    assert_eq!(server.wait_for_event("token_refused")["error"], "invalid_client");
+    assert_eq!(daemon.get("/v1/accounts/box").text("state"), "misconfigured");
+    assert_eq!(daemon.get("/v1/token").status, 200, "the token is good while it lives");
+
+    fs::write(server.file("own.key"), &right).expect("the first key");
+    assert_eq!(daemon.post("/v1/reload").status, 200, "a file that changed is a configuration that changed");
+    let refreshed = daemon.post("/v1/accounts/box/refresh");
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    assert_eq!(daemon.get("/v1/accounts/box").text("state"), "active");
+}
