@@ -1,5 +1,5 @@
-//! Clients that prove who they are by a signature or by a certificate, on a real authorization server that checks both: a
-//! sign-in, refreshes and a revocation each, and what becomes of those whose key is another.
+//! Clients that prove who they are, in each of the ways there are, on a real authorization server: a sign-in, refreshes and
+//! a revocation each, and what becomes of those whose key is another.
 
 mod support;
 
@@ -50,7 +50,9 @@ fn whole_life(server: &OidcProvider, config: &str) -> Vec<Value> {
     assert!(daemon.stop().success());
     let log = daemon.log();
     // Any JWT begins so, whatever its header.
-    assert!(!log.contains("eyJ") && !log.contains("PRIVATE KEY"), "an assertion or a key stands in the log");
+    for secret in ["eyJ", "PRIVATE KEY", "s3cret"] {
+        assert!(!log.contains(secret), "an assertion, a key or a secret stands in the log: {secret}");
+    }
     seen
 }
 
@@ -59,7 +61,7 @@ fn a_private_key_signs_each_request_anew() {
     let server = OidcProvider::start_for_keys(&["--interval", "1"]);
     let mut used = BTreeSet::new();
     for (client, key, more, alg) in [
-        ("appliance-es256", "es256.key", "", "ES256"),
+        ("appliance-es256", "es256.key", "private_key_id = \"key-es256\"", "ES256"),
         ("appliance-eddsa", "eddsa.key", "", "EdDSA"),
         ("appliance-rsa", "rsa.key", "client_auth = \"private_key_jwt\"", "RS256"),
         ("appliance-rsa", "rsa.key", "assertion_algorithm = \"PS256\"\nassertion_audience = \"endpoint\"", "PS256"),
@@ -68,6 +70,7 @@ fn a_private_key_signs_each_request_anew() {
         assert_eq!(seen.len(), 6);
         for event in &seen {
             assert_eq!((event["client_auth"].as_str(), event["alg"].as_str()), (Some("private_key_jwt"), Some(alg)));
+            assert_eq!(event["kid"].as_str(), (alg == "ES256").then_some("key-es256"), "{event}");
             let id = event["jti"].as_str().expect("an identifier").to_owned();
             assert!(used.insert(id), "an assertion was sent twice: {event}");
             let audience = event["aud"].as_str().expect("an audience");
@@ -77,13 +80,19 @@ fn a_private_key_signs_each_request_anew() {
 }
 
 #[test]
-fn a_shared_secret_signs_and_does_not_travel() {
+fn a_secret_is_used_in_the_configured_way_alone() {
     let server = OidcProvider::start_for_keys(&["--interval", "1"]);
-    let secret = server.file("secret");
-    fs::write(&secret, "s3cret:+ / of 32 bytes, or even more\n").expect("a secret");
-    let more = file(&server, "client_secret_file", "secret") + "client_auth = \"client_secret_jwt\"";
-    for event in whole_life(&server, &config(&server, "appliance-shared", &more)) {
-        assert_eq!((event["client_auth"].as_str(), event["alg"].as_str()), (Some("client_secret_jwt"), Some("HS256")));
+    for (client, secret, method) in [
+        ("appliance-basic", "s3cret:+ /", "client_secret_basic"),
+        ("appliance-post", "s3cret:+ /", "client_secret_post"),
+        ("appliance-shared", "s3cret:+ / of 32 bytes, or even more", "client_secret_jwt"),
+    ] {
+        fs::write(server.file("secret"), format!("{secret}\n")).expect("a secret");
+        let more = file(&server, "client_secret_file", "secret") + &format!("client_auth = \"{method}\"");
+        for event in whole_life(&server, &config(&server, client, &more)) {
+            assert_eq!(event["client_auth"], method, "{event}");
+            assert_eq!(event["alg"].as_str(), (method == "client_secret_jwt").then_some("HS256"), "{event}");
+        }
     }
 }
 
@@ -115,6 +124,11 @@ fn another_key_is_refused_and_shown_with_what_to_do() {
         ("appliance-rsa", file(&server, "private_key_file", "es256.key")),
         ("appliance-tls", identity("self-signed")),
         ("appliance-self-signed", identity("client")),
+        ("appliance-es256", file(&server, "private_key_file", "es256.key") + "private_key_id = \"another\"\n"),
+        (
+            "appliance-es256",
+            file(&server, "private_key_file", "es256.key") + "assertion_audience = \"https://b.example/\"\n",
+        ),
     ] {
         let daemon = Daemon::start(&config(&server, client, &more));
         let refused = daemon.post("/v1/accounts/box/login");

@@ -85,22 +85,6 @@ fn a_person_can_say_no() {
 }
 
 #[test]
-fn a_confidential_client_proves_itself_in_the_configured_way_alone() {
-    for (client, method) in [("appliance-basic", "client_secret_basic"), ("appliance-post", "client_secret_post")] {
-        let server = OidcProvider::start(&["--interval", "1"]);
-        let secret = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(secret.path(), "s3cret:+ /\n").expect("a secret");
-        let more = format!("client_auth = \"{method}\"\nclient_secret_file = \"{}\"", secret.path().display());
-        let daemon = Daemon::start(&config(&server, client, &more));
-        let token = sign_in(&server, &daemon);
-        assert_eq!(server.resource(&token), 200);
-        let event = server.wait_for_event("token");
-        assert_eq!(event["client_auth"], method, "{event}");
-        assert!(!daemon.log().contains("s3cret"));
-    }
-}
-
-#[test]
 fn a_server_of_another_ca_gets_nothing() {
     let server = OidcProvider::start(&["--interval", "1"]);
     let config = format!("[accounts.box]\nissuer = \"{}\"\nclient_id = \"appliance\"\n", server.issuer);

@@ -91,7 +91,9 @@ const withoutSecret = ({ client_secret: _, ...rest }) => rest;
 const byKey = (name, method, details) => ({ ...withoutSecret(client(name, method)), ...details });
 const keyedClients = () => [
   { ...client('appliance-shared', 'client_secret_jwt'), client_secret: `${SECRET} of 32 bytes, or even more` },
-  ...['es256', 'eddsa', 'rsa'].map((name) => byKey(`appliance-${name}`, 'private_key_jwt', { jwks: keyed.jwks(`${name}.key`) })),
+  ...['es256', 'eddsa', 'rsa'].map((name) => byKey(`appliance-${name}`, 'private_key_jwt', {
+    jwks: keyed.jwks(`${name}.key`, { kid: `key-${name}` }),
+  })),
   byKey('appliance-tls', 'tls_client_auth', { tls_client_auth_san_dns: 'box.example' }),
   byKey('appliance-self-signed', 'self_signed_tls_client_auth', {
     jwks: keyed.jwks('self-signed.key', { x5c: [new X509Certificate(keyed.pem('self-signed.pem')).raw.toString('base64')] }),
