@@ -52,6 +52,9 @@ _bearerd() {
             bearerd,refresh)
                 cmd="bearerd__subcmd__refresh"
                 ;;
+            bearerd,register)
+                cmd="bearerd__subcmd__register"
+                ;;
             bearerd,rekey)
                 cmd="bearerd__subcmd__rekey"
                 ;;
@@ -106,6 +109,9 @@ _bearerd() {
             bearerd__subcmd__help,refresh)
                 cmd="bearerd__subcmd__help__subcmd__refresh"
                 ;;
+            bearerd__subcmd__help,register)
+                cmd="bearerd__subcmd__help__subcmd__register"
+                ;;
             bearerd__subcmd__help,rekey)
                 cmd="bearerd__subcmd__help__subcmd__rekey"
                 ;;
@@ -131,7 +137,7 @@ _bearerd() {
 
     case "${cmd}" in
         bearerd)
-            opts="-h -V --config --socket --help --version run token status login logout refresh wait reload rekey proof exec git-credential kubectl-credential docker-credential events doctor check help"
+            opts="-h -V --config --socket --help --version run token status login logout refresh wait reload rekey proof exec git-credential kubectl-credential docker-credential events doctor register check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -317,7 +323,7 @@ _bearerd() {
             return 0
             ;;
         bearerd__subcmd__help)
-            opts="run token status login logout refresh wait reload rekey proof exec git-credential kubectl-credential docker-credential events doctor check help"
+            opts="run token status login logout refresh wait reload rekey proof exec git-credential kubectl-credential docker-credential events doctor register check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -485,6 +491,20 @@ _bearerd() {
             return 0
             ;;
         bearerd__subcmd__help__subcmd__refresh)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bearerd__subcmd__help__subcmd__register)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -685,6 +705,56 @@ _bearerd() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bearerd__subcmd__register)
+            opts="-h --account --provider --name --scope --auth --initial-access-token-file --ca-file --write --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --initial-access-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

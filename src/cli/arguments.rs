@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{DockerCredential, Exec, GitCredential, KubectlCredential};
+use super::{DockerCredential, Exec, GitCredential, KubectlCredential, Register};
 use crate::{
     account::AccountName,
     config::{self, Bus, DEFAULT_PATH},
@@ -25,7 +25,7 @@ pub struct Arguments {
 /// What every verb understands.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Configuration, for run, check and doctor [default: /etc/bearerd/bearerd.toml]
+    /// Configuration, for run, check, doctor and register [default: /etc/bearerd/bearerd.toml]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Common options")]
     pub config: Option<PathBuf>,
     /// Socket of the daemon; clients heed $BEARERD_SOCKET too [default: /run/bearerd/api.sock]
@@ -98,6 +98,11 @@ pub enum Command {
     /// Look at everything that has to work, and say what to do about what does not
     #[command(after_help = "Example:\n  sudo bearerd doctor")]
     Doctor(Doctor),
+    /// Register a client at a server that lets one, and print the account for it; needs no daemon
+    #[command(
+        after_help = "Example:\n  sudo bearerd register https://login.example.com --name 'Kitchen display' --write"
+    )]
+    Register(Register),
     /// Look for mistakes in the configuration; needs no daemon
     Check {
         /// The configuration [default: that of --config]
@@ -290,6 +295,8 @@ mod tests {
             "bearerd token --json --header",
             "bearerd run --bus nonsense",
             "bearerd logout --json",
+            "bearerd register",
+            "bearerd register https://a.example --auth private_key_jwt",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }

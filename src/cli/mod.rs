@@ -14,6 +14,7 @@ mod failure;
 mod follow;
 mod login;
 mod proof;
+mod register;
 mod screen;
 mod status;
 mod table;
@@ -29,6 +30,7 @@ pub use self::{
     adapters::{docker::DockerCredential, exec::Exec, git::GitCredential, kubectl::KubectlCredential},
     arguments::{Arguments, Command, Common, Doctor, Login, Proof, Run, Status, Token, Wait},
     failure::{Exit, Failure},
+    register::Register,
 };
 use self::{client::Client, screen::Screen};
 use crate::{config::DEFAULT_SOCKET, platform::systemd};
@@ -64,6 +66,7 @@ fn dispatch(common: &Common, command: Command, screen: &Screen) -> Result<Exit, 
             Command::Events { .. } => events::run(&client, screen).await,
             Command::Doctor(doctor) => doctor::run(&client, &common.config(), doctor, screen).await,
             Command::Wait(wait) => wait::run(&client, wait, screen).await,
+            Command::Register(register) => register::run(&common.config(), register, screen).await,
             Command::Reload { json } => verbs::reload(&client, json, screen).await,
             Command::Rekey { json } => verbs::rekey(&client, json, screen).await,
             Command::GitCredential(git) => adapters::git::run(&client, git, screen).await,

@@ -143,6 +143,24 @@ impl Settings {
     }
 }
 
+impl AccountSettings {
+    /// An account that is not in the configuration at `path` yet, as its drop-in with this text would be understood there.
+    pub fn read(path: &Path, name: &AccountName, text: &str) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let providers = Providers::read(path, &mut problems);
+        let drop_in = drop_in(path, name);
+        let source = Source { path: &drop_in, text };
+        let fragment = toml::from_str(text).map_err(|error| ConfigError(vec![source.syntax(&error)]))?;
+        let understood = account::understand(fragment, name, &providers, &source, &mut problems);
+        understood.filter(|_| problems.is_empty()).ok_or(ConfigError(problems))
+    }
+}
+
+/// Where the drop-in of an account belongs, beside the configuration at `path`.
+pub fn drop_in(path: &Path, name: &AccountName) -> PathBuf {
+    path.with_file_name("accounts.d").join(format!("{name}.toml"))
+}
+
 impl Bus {
     /// Reads `system`, `session`, `none` or a D-Bus address.
     pub fn parse(text: &str) -> Option<Self> {

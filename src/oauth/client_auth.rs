@@ -2,7 +2,10 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use form_urlencoded::byte_serialize;
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{IntoDeserializer, value::StrDeserializer},
+};
 use url::Url;
 
 use super::{
@@ -56,6 +59,12 @@ pub enum AssertionAudience {
 }
 
 impl Method {
+    /// The method of that registered name.
+    pub fn read(name: &str) -> Option<Self> {
+        let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
+
     /// Its registered name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -111,7 +120,7 @@ impl ClientAuth {
                 assertion = Some(Assertion { key: key.clone(), client_id: id.to_owned(), audience });
             }
         }
-        Request { endpoint: endpoint.clone(), form: Some(form), authorization, proof: None, assertion }
+        Request { endpoint: endpoint.clone(), form: Some(form), json: None, authorization, proof: None, assertion }
     }
 
     /// The certificate of the connections, and its private key, in PEM.

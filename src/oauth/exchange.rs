@@ -82,8 +82,10 @@ pub fn is_protected(url: &Url) -> bool {
 pub struct Request {
     /// Where it goes.
     pub endpoint: Endpoint,
-    /// The form to POST; a GET where there is none.
+    /// The form to POST; where there is neither this nor `json`, it is a GET.
     pub form: Option<Form>,
+    /// The JSON to POST where there is no form; nothing secret is in it.
+    pub json: Option<String>,
     /// The value of the `Authorization` header.
     pub authorization: Option<Secret>,
     /// The key that the request has to prove possession of, by a proof made when it is sent.
@@ -95,7 +97,7 @@ pub struct Request {
 impl Request {
     /// A GET of what anybody may have.
     pub fn get(endpoint: Endpoint) -> Self {
-        Self { endpoint, form: None, authorization: None, proof: None, assertion: None }
+        Self { endpoint, form: None, json: None, authorization: None, proof: None, assertion: None }
     }
 }
 

@@ -29,8 +29,37 @@ pub fn well_known(issuer: &Endpoint) -> Vec<Endpoint> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unusable(pub &'static str);
 
+/// What a server says of itself to those who want to register a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Where everything else is.
+    pub endpoints: Endpoints,
+    /// Where clients are registered (RFC 7591 §3), if they can be.
+    pub registration: Option<Endpoint>,
+    /// `token_endpoint_auth_methods_supported`; empty where it does not say.
+    pub auth_methods: Vec<String>,
+    /// `scopes_supported`; empty where it does not say.
+    pub scopes: Vec<String>,
+}
+
 /// Reads the document that was found for the client's issuer, which has to be named in it.
 pub fn read(response: &Response, client: &Client) -> Result<Endpoints, Unusable> {
+    endpoints(&document(response, client)?, client)
+}
+
+/// Reads the same document for what somebody without a client has to know.
+pub fn read_offer(response: &Response, client: &Client) -> Result<Offer, Unusable> {
+    let members = document(response, client)?;
+    let list = |name| members.list(name).into_iter().map(str::to_owned).collect();
+    Ok(Offer {
+        endpoints: endpoints(&members, client)?,
+        registration: endpoint(members.text("registration_endpoint"))?,
+        auth_methods: list("token_endpoint_auth_methods_supported"),
+        scopes: list("scopes_supported"),
+    })
+}
+
+fn document(response: &Response, client: &Client) -> Result<Members, Unusable> {
     if response.status != 200 {
         return Err(Unusable("there is no metadata document at the issuer's well-known address"));
     }
@@ -41,19 +70,23 @@ pub fn read(response: &Response, client: &Client) -> Result<Endpoints, Unusable>
              and all, or the one that it names be given as issuer_pin",
         ));
     }
+    Ok(members)
+}
+
+fn endpoints(members: &Members, client: &Client) -> Result<Endpoints, Unusable> {
     // RFC 8705 §5: where the server asks for certificates.
     let aliases = client.auth.identity().and_then(|_| members.members("mtls_endpoint_aliases"));
     let named = |name| aliases.as_ref().and_then(|aliases| aliases.text(name)).or_else(|| members.text(name));
-    let endpoint = |name| match named(name).map(Endpoint::parse) {
-        Some(Err(_)) => Err(Unusable("the metadata document names an endpoint that is not https")),
-        Some(Ok(endpoint)) => Ok(Some(endpoint)),
-        None => Ok(None),
-    };
     Ok(Endpoints {
-        device_authorization: endpoint("device_authorization_endpoint")?,
-        token: endpoint("token_endpoint")?,
-        revocation: endpoint("revocation_endpoint")?,
+        device_authorization: endpoint(named("device_authorization_endpoint"))?,
+        token: endpoint(named("token_endpoint"))?,
+        revocation: endpoint(named("revocation_endpoint"))?,
     })
+}
+
+fn endpoint(named: Option<&str>) -> Result<Option<Endpoint>, Unusable> {
+    let unusable = |_| Unusable("the metadata document names an endpoint that is not https");
+    named.map(Endpoint::parse).transpose().map_err(unusable)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | [`token`] | the token answer (RFC 6749 §5.1) |
 //! | [`error`] | the error answer (RFC 6749 §5.2, RFC 8628 §3.5) and every other way an exchange fails |
 //! | [`metadata`] | authorization server metadata (RFC 8414, OpenID Connect Discovery) |
+//! | [`registration`] | a client that registers itself (RFC 7591) |
 //! | [`dpop`] | the key that a grant is bound to, and its proofs (RFC 9449) |
 //! | [`exchange`] | one HTTP request and response, stripped to what OAuth needs |
 //! | [`jwt`] | the signing of JSON Web Tokens |
@@ -33,5 +34,6 @@ pub mod members;
 pub mod metadata;
 pub mod narrow;
 pub mod profile;
+pub mod registration;
 pub mod target;
 pub mod token;

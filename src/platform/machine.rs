@@ -1,6 +1,10 @@
 //! Which machine this is.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
 
 use aws_lc_rs::hmac;
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
@@ -31,6 +35,12 @@ impl MachineId {
         id[8] = id[8] & 0x3f | 0x80;
         Self(id)
     }
+}
+
+/// The name by which people know the machine.
+pub fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 fn parse(text: &str) -> Option<u128> {

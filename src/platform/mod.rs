@@ -10,6 +10,7 @@ pub mod hook;
 pub mod journal;
 pub mod kernel;
 pub mod machine;
+pub mod new_file;
 pub mod peer;
 pub mod process;
 pub mod proof;

@@ -76,11 +76,13 @@ impl Provider {
         }
         let client = self.client()?;
         let url = request.endpoint.url().clone();
-        let mut builder = match &request.form {
-            Some(form) => client
-                .post(url)
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form.encode().expose().to_owned()),
+        let body = match (&request.form, request.json) {
+            (Some(form), _) => Some(("application/x-www-form-urlencoded", form.encode().expose().to_owned())),
+            (None, Some(json)) => Some(("application/json", json)),
+            (None, None) => None,
+        };
+        let mut builder = match body {
+            Some((kind, body)) => client.post(url).header(header::CONTENT_TYPE, kind).body(body),
             None => client.get(url),
         };
         if let Some(authorization) = &request.authorization {

@@ -17,6 +17,9 @@ const usage = `usage: oidc-provider.mjs [options]
   --device-ttl S    life of device codes, seconds (600)
   --refresh-ttl S   life of refresh tokens, seconds (1209600)
   --interval S      polling interval in the device answer, which has none by itself
+  --registration    clients may register themselves (RFC 7591)
+  --initial-access-token TOKEN
+                    the same for those alone who have that token
   --dpop-nonces     every proof of possession has to carry a nonce of the server's
   --hold PATH       while that file is there, the answer to a refresh is held back
   --forget-expired  an expired code or token is unknown (invalid_grant, not expired_token)
@@ -35,6 +38,8 @@ try {
       'device-ttl': { type: 'string', default: '600' },
       'refresh-ttl': { type: 'string', default: '1209600' },
       interval: { type: 'string' },
+      registration: { type: 'boolean', default: false },
+      'initial-access-token': { type: 'string' },
       'dpop-nonces': { type: 'boolean', default: false },
       hold: { type: 'string' },
       'forget-expired': { type: 'boolean', default: false },
@@ -132,6 +137,10 @@ const configuration = {
       certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_san_dns'
         && ctx.socket.getPeerX509Certificate().subjectAltName === `DNS:${expected}`,
     },
+    registration: {
+      enabled: options.registration || Boolean(options['initial-access-token']),
+      initialAccessToken: options['initial-access-token'] ?? false,
+    },
     resourceIndicators: {
       enabled: true,
       // A token is for one resource; of several that are asked for, for the first.
@@ -220,7 +229,13 @@ function report(provider) {
     route: ctx.oidc.route,
     grant_id: grantId,
   }));
-  for (const name of ['device_authorization.error', 'revocation.error', 'introspection.error', 'server_error']) {
+  provider.on('registration_create.success', (_ctx, client) => {
+    const { client_secret: secret, ...metadata } = client.metadata();
+    event('registration', { ...metadata, client_secret_sha256: digest(secret) });
+  });
+  for (const name of [
+    'device_authorization.error', 'introspection.error', 'registration_create.error', 'revocation.error', 'server_error',
+  ]) {
     provider.on(name, (ctx, error) => event(name.replace('.', '_'), {
       ...caller(ctx),
       error: error.error ?? error.message,
