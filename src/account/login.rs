@@ -220,7 +220,7 @@ impl Login {
                 match read {
                     Ok(answer) => {
                         self.backoff.reset();
-                        self.step = Step::Waiting(Box::new(Waiting::new(answer, *server, asked.at, now)));
+                        self.step = Step::Waiting(Box::new(Waiting::new(answer, *server, client, asked.at, now)));
                         Outcome::GoesOn
                     }
                     Err(failure) => self.fail(&failure, now, rng),

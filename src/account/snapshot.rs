@@ -88,6 +88,8 @@ pub struct Prompt {
     pub interval: Duration,
     /// The server's own picture of the QR code, a data URL.
     pub qr_code: Option<String>,
+    /// The host of the page, where nothing says that it is the server's.
+    pub stranger: Option<String>,
 }
 
 /// Whose business the last failure is.
@@ -234,6 +236,15 @@ impl Prompt {
     /// The address that needs the least typing.
     pub fn link(&self) -> &str {
         self.verification_uri_complete.as_ref().unwrap_or(&self.verification_uri)
+    }
+
+    /// What a person should know before they enter the code, a sentence without a full stop.
+    pub fn warning(&self) -> Option<String> {
+        let host = self.stranger.as_ref()?;
+        Some(format!(
+            "the page is on {host}, which is not the server's own host: enter the code there only if you know that it is \
+             right, and then add \"{host}\" to code_pages of the account"
+        ))
     }
 }
 

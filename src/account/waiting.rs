@@ -12,6 +12,7 @@ use super::{
 use crate::{
     oauth::{
         client::{Client, Server},
+        code_page,
         device::DeviceAuthorization,
         error::{ErrorCode, Failure},
         exchange::{Endpoint, Request},
@@ -78,11 +79,13 @@ pub(super) enum Polled {
 
 impl Waiting {
     /// A code that the server has just given out, asked for at `asked_at`.
-    pub fn new(answer: DeviceAuthorization, server: Server, asked_at: Instant, now: Instant) -> Self {
+    pub fn new(answer: DeviceAuthorization, server: Server, client: &Client, asked_at: Instant, now: Instant) -> Self {
         let deadline = asked_at + answer.expires_in;
+        let addresses = [Some(&answer.verification_uri), answer.verification_uri_complete.as_ref()];
         Self {
             device_code: answer.device_code,
             prompt: Arc::new(Prompt {
+                stranger: code_page::stranger(addresses.into_iter().flatten(), &server, client),
                 user_code: answer.user_code,
                 verification_uri: answer.verification_uri,
                 verification_uri_complete: answer.verification_uri_complete,
@@ -243,6 +246,8 @@ impl Waiting {
         let deadline = clocks.moment(stored.deadline).filter(|end| *end > clocks.now())?;
         let interval = Duration::from_millis(stored.interval_ms);
         let next_poll = clocks.moment(stored.next_poll)?.max(clocks.now() + interval + MARGIN);
+        let addresses = [Some(&stored.verification_uri), stored.verification_uri_complete.as_ref()];
+        let stranger = code_page::stranger(addresses.into_iter().flatten(), &server, client);
         (ours && stored.scope == client.scopes.join(" ")).then(|| Self {
             device_code: stored.device_code.clone(),
             prompt: Arc::new(Prompt {
@@ -252,6 +257,7 @@ impl Waiting {
                 expires: deadline,
                 interval,
                 qr_code: stored.qr_code.clone(),
+                stranger,
             }),
             server,
             interval,

@@ -40,7 +40,7 @@ impl News {
         // The journal's usual view shows no fields.
         let message = format!("{account}: {}", story::sentence(account, new, now, with_code));
         let message_id = message_id(before.map(|before| before.state), new.state);
-        match level(new.state) {
+        match level(new) {
             Level::WARN => tracing::warn!(account, state, reason, attempt, error, message_id, "{message}"),
             _ => tracing::info!(account, state, reason, attempt, error, message_id, "{message}"),
         }
@@ -53,8 +53,9 @@ pub(super) fn asked(account: &AccountName, caller: &Caller, what: &str) {
     tracing::info!(account, caller_uid, caller_unit, "{account}: user {caller_uid} asked for {what}");
 }
 
-fn level(state: State) -> Level {
-    match state {
+fn level(new: &Snapshot) -> Level {
+    match new.state {
+        State::Authorizing if new.prompt.as_ref().is_some_and(|prompt| prompt.stranger.is_some()) => Level::WARN,
         State::Active | State::Refreshing | State::Authorizing => Level::INFO,
         State::Degraded | State::Stale | State::SignedOut | State::Misconfigured => Level::WARN,
     }

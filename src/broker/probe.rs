@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Broker, Entry, Error, driver::Command};
 use crate::{
-    account::{AccountName, Snapshot, State},
+    account::{AccountName, Prompt, Snapshot, State},
     config::Action,
     oauth::{
         client::{Client, Endpoints, Server},
@@ -85,6 +85,7 @@ impl Broker {
         findings.push(discovery);
         findings.push(endpoints_finding(&endpoints));
         findings.push(probe.client(&snapshot, endpoints.complete()).await);
+        findings.extend(snapshot.prompt.as_ref().and_then(|prompt| page_finding(prompt)));
         findings.push(scopes_finding(client, &snapshot));
         findings.extend(entry.settings.exposed.iter().map(|file| {
             let file = file.display();
@@ -301,6 +302,17 @@ fn endpoints_finding(endpoints: &Endpoints) -> Finding {
             "if the server has one, set revocation_endpoint",
         ),
     }
+}
+
+/// Where a code is out, and is to be entered on a page of which nobody knows whose it is.
+fn page_finding(prompt: &Prompt) -> Option<Finding> {
+    let host = prompt.stranger.as_ref()?;
+    let text = format!("the code that is out is to be entered on {host}, which is not the server's own host");
+    let remedy = format!(
+        "if that page is right, add code_pages = [\"{host}\"] to the account; if nobody knows it, cancel the sign-in, and check \
+         the issuer and the endpoints"
+    );
+    Some(Finding::warning("page", text, remedy))
 }
 
 fn scopes_finding(client: &Client, snapshot: &Snapshot) -> Finding {

@@ -107,5 +107,7 @@ fn signed_in(snapshot: &Snapshot, now: Now) -> String {
 fn waiting(snapshot: &Snapshot, now: Instant, with_code: bool) -> String {
     let Some(prompt) = &snapshot.prompt else { return "waiting for sign-in".to_owned() };
     let code = if with_code { format!(" and enter {}", prompt.user_code) } else { String::new() };
-    format!("waiting for sign-in, open {}{code} ({} left)", prompt.verification_uri, span(now.until(prompt.expires)))
+    let warning = prompt.warning().map_or(String::new(), |warning| format!("; {warning}"));
+    let left = span(now.until(prompt.expires));
+    format!("waiting for sign-in, open {}{code} ({left} left){warning}", prompt.verification_uri)
 }

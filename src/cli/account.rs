@@ -64,6 +64,9 @@ pub struct Prompt {
     pub verification_uri_complete: Option<String>,
     /// Seconds until the code ends.
     pub expires_in: u64,
+    /// What to know before the code is entered.
+    #[serde(default)]
+    pub warning: Option<String>,
 }
 
 /// `GET /v1/accounts`

@@ -28,6 +28,7 @@ pub async fn run(client: &Client, arguments: Login, screen: &Screen) -> Result<E
         screen.json(&answer.text())?;
     } else {
         screen.answer(&instructions(&name, &prompt, screen))?;
+        warn(&prompt, screen);
     }
     if arguments.no_wait {
         return Ok(Exit::Success);
@@ -69,6 +70,13 @@ fn instructions(name: &str, prompt: &Prompt, screen: &Screen) -> String {
     };
     let drawing = qr.draw(screen.colour);
     format!("To sign in {name}, scan this with a phone {then}:\n{drawing}\nor open    {page}\nand enter  {code}\n")
+}
+
+/// Below the code, where nobody overlooks it.
+fn warn(prompt: &Prompt, screen: &Screen) {
+    if let Some(warning) = &prompt.warning {
+        screen.complain(warning);
+    }
 }
 
 /// A login that somebody waits for.
@@ -139,7 +147,9 @@ impl Waiting<'_> {
             return self.screen.json(&account["prompt"].to_string());
         }
         self.screen.remark("The code has run out; here is a new one.");
-        self.screen.answer(&instructions(self.name, prompt, self.screen))
+        self.screen.answer(&instructions(self.name, prompt, self.screen))?;
+        warn(prompt, self.screen);
+        Ok(())
     }
 
     /// An approval is saved before it shows, so an account that looks as it did before may look better in a moment.
@@ -207,6 +217,7 @@ mod tests {
             verification_uri: "https://acme.kinde.com/device".into(),
             verification_uri_complete: complete.map(str::to_owned),
             expires_in: 600,
+            warning: None,
         }
     }
 

@@ -170,6 +170,7 @@ Storage protection: none (unencrypted, readable for bearerd and root only)";
             verification_uri: "https://a.example".into(),
             verification_uri_complete: None,
             expires_in: 60,
+            warning: None,
         });
         assert_eq!(remarks(&account)[1], "open https://a.example and enter AB");
     }

@@ -26,7 +26,8 @@ pub(super) fn understand(
 ) -> Option<AccountSettings> {
     let before = problems.len();
     let mut reader = Reader { name, source, problems, exposed: Vec::new() };
-    let profile = reader.profile(fragment.provider.as_ref(), providers);
+    let mut profile = reader.profile(fragment.provider.as_ref(), providers);
+    profile.code_pages.extend(reader.hosts(&fragment.code_pages));
     let issuer = fragment.issuer.as_ref().map(|issuer| issuer.get_ref().clone()).or(profile.issuer.clone());
     let endpoints = reader.endpoints(&fragment, issuer.as_deref(), &profile);
     let client = Client {
@@ -171,6 +172,18 @@ impl Reader<'_> {
             }
         }
         Some(scopes.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    fn hosts(&mut self, hosts: &[Spanned<String>]) -> Vec<String> {
+        for host in hosts {
+            // Written as the addresses have it, or they would never be the same.
+            let parsed = url::Host::parse(host.get_ref()).map(|parsed| parsed.to_string());
+            if !parsed.is_ok_and(|parsed| parsed == *host.get_ref()) {
+                let fix = "write the name alone and in lower case, as in [\"login.example.com\"]";
+                self.wrong(host.span(), "this is not a host", fix);
+            }
+        }
+        hosts.iter().map(|host| host.get_ref().clone()).collect()
     }
 
     fn resources(&mut self, resources: Vec<Spanned<String>>) -> Vec<String> {

@@ -77,6 +77,7 @@ pub(super) struct Account {
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
+    pub code_pages: Vec<Spanned<String>>,
     pub ca_file: Option<Spanned<String>>,
     pub login: Option<crate::account::LoginMode>,
     pub min_validity: Option<Spanned<String>>,

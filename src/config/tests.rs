@@ -196,3 +196,15 @@ fn only_known_exceptions_may_name_another_issuer() {
     let pinned = entra("acme.example", "issuer_pin = \"https://login.microsoftonline.com/0000-1111/v2.0\"\n");
     assert!(pinned.is_issuer(&of("0000-1111")) && !pinned.is_issuer(&of("2222-3333")));
 }
+
+#[test]
+fn code_pages_are_hosts_and_come_on_top_of_the_profiles() {
+    let account = "[accounts.a]\nissuer = \"https://a.example\"\n";
+    let settings = load(&format!("{account}provider = \"google\"\ncode_pages = [\"b.example\"]\n")).expect("settings");
+    let client = &settings.accounts.values().next().expect("an account").client;
+    assert_eq!(client.profile.code_pages, ["www.google.com", "b.example"]);
+    for bad in ["https://b.example", "B.example", "b.example/device", "b example", ""] {
+        let shown = refused(&format!("{account}code_pages = [\"{bad}\"]\n"));
+        assert!(shown.contains("bearerd.toml:3:15: this is not a host"), "{shown}");
+    }
+}

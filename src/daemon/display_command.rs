@@ -146,6 +146,9 @@ fn describe(prompt: &Prompt, now: Now) -> Value {
     if let Some(complete) = &prompt.verification_uri_complete {
         members["verification_uri_complete"] = complete.as_str().into();
     }
+    if let Some(warning) = prompt.warning() {
+        members["warning"] = warning.into();
+    }
     members
 }
 
@@ -171,6 +174,7 @@ mod tests {
             user_code: code.to_owned(),
             verification_uri: "https://a.example/device".into(),
             verification_uri_complete: None,
+            stranger: None,
             expires: at(10_000),
             interval: Duration::from_secs(5),
             qr_code: None,

@@ -8,6 +8,7 @@
 //! | [`client_auth`] | how a client proves who it is (RFC 6749 §2.3) |
 //! | [`assertion`] | what a client signs to prove it (RFC 7523) |
 //! | [`device`] | the device authorization answer (RFC 8628 §3.2) |
+//! | [`code_page`] | whether the page for the code is the server's (RFC 8628 §5.4) |
 //! | [`token`] | the token answer (RFC 6749 §5.1) |
 //! | [`error`] | the error answer (RFC 6749 §5.2, RFC 8628 §3.5) and every other way an exchange fails |
 //! | [`metadata`] | authorization server metadata (RFC 8414, OpenID Connect Discovery) |
@@ -24,6 +25,7 @@ pub mod assertion;
 mod built_in;
 pub mod client;
 pub mod client_auth;
+pub mod code_page;
 pub mod device;
 pub mod dpop;
 pub mod error;

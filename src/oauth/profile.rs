@@ -74,7 +74,7 @@ pub struct Profile {
     /// How long a refresh token may lie unused before the server ends it, as `"360h"` or in seconds.
     #[serde(deserialize_with = "span")]
     pub idle_limit: Option<Duration>,
-    /// Hosts besides the issuer's where the server lets people enter codes.
+    /// Hosts besides the issuer's, with all below them, where the server lets people enter codes.
     pub code_pages: Vec<String>,
 }
 

@@ -176,6 +176,7 @@ mod tests {
             user_code: code.into(),
             verification_uri: uri.into(),
             verification_uri_complete: complete.map(str::to_owned),
+            stranger: None,
             expires: crate::time::Instant::from_boot(std::time::Duration::ZERO),
             interval: std::time::Duration::from_secs(5),
             qr_code: None,

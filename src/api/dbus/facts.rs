@@ -56,6 +56,9 @@ pub fn prompt(account: &AccountName, prompt: &Prompt, now: Now) -> HashMap<&'sta
     if let Some(complete) = &prompt.verification_uri_complete {
         dict.insert("verification_uri_complete", complete.clone().into());
     }
+    if let Some(warning) = prompt.warning() {
+        dict.insert("warning", warning.into());
+    }
     dict
 }
 

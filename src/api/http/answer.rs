@@ -227,12 +227,16 @@ pub fn prompt_json(account: &AccountName, prompt: &Prompt) -> Value {
     if let Some(complete) = &prompt.verification_uri_complete {
         members["verification_uri_complete"] = complete.as_str().into();
     }
+    if let Some(warning) = prompt.warning() {
+        members["warning"] = warning.into();
+    }
     members
 }
 
 fn prompt_text(prompt: &Prompt, link: &str) -> String {
     let code = qr::blocks::Qr::new(link).map(|code| code.draw(false)).unwrap_or_default();
-    format!("Open  {}\nEnter {}\n\n{code}\n", prompt.verification_uri, prompt.user_code)
+    let warning = prompt.warning().map_or(String::new(), |warning| format!("\nBeware: {warning}.\n"));
+    format!("Open  {}\nEnter {}\n{warning}\n{code}\n", prompt.verification_uri, prompt.user_code)
 }
 
 fn problem_json(status: StatusCode, error: &str, text: &str) -> Value {

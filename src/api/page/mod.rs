@@ -117,8 +117,11 @@ fn steps(prompt: &Prompt) -> String {
         let (picture, alt) = (escaped(&picture), format!("QR code that opens {uri}"));
         format!("<figure><img src=\"{picture}\" alt=\"{alt}\"><figcaption>Scan with a phone</figcaption></figure>")
     });
+    let warning = prompt
+        .warning()
+        .map_or(String::new(), |warning| format!("<p class=\"story\">{}</p>", escaped(&sentence(&warning))));
     format!(
-        "<div class=\"prompt\"><ol><li>Open <a href=\"{link}\" target=\"_blank\" rel=\"noreferrer\">{uri}</a></li>\
+        "{warning}<div class=\"prompt\"><ol><li>Open <a href=\"{link}\" target=\"_blank\" rel=\"noreferrer\">{uri}</a></li>\
          <li>Enter or compare this code<br><code class=\"code\">{code}</code></li>\
          <li>Sign in there and approve</li></ol>{}</div>",
         picture.unwrap_or_default(),
