@@ -12,7 +12,7 @@ use super::{
 use crate::{
     oauth::{
         client::Client,
-        error::{ErrorCode, Failure, Refusal},
+        error::{ErrorCode, Failure, Found, Refusal},
         exchange::{Stage, Unreachable},
         profile::Doubt,
     },
@@ -121,6 +121,11 @@ impl Doubts {
     fn unanswered(&mut self, failure: &Failure, client: &Client, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
         match failure {
             Failure::Garbled { status: 404, .. } if client.profile.refresh_404 == Doubt::Terminal => {
+                self.doubt(now, rng)
+            }
+            Failure::Garbled { status: 400, found: Found::Nothing }
+                if client.profile.refresh_empty_400 == Doubt::Terminal =>
+            {
                 self.doubt(now, rng)
             }
             failure if is_endpoint_doubtful(failure) => {

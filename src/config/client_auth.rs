@@ -96,7 +96,7 @@ impl Reader<'_> {
         };
         Some(match method {
             Method::None => ClientAuth::None,
-            Method::ClientSecretBasic => ClientAuth::Basic(self.secret(means.secret)?),
+            Method::ClientSecretBasic => ClientAuth::Basic(self.secret(means.secret)?, profile.basic_halves),
             Method::ClientSecretPost => ClientAuth::Post(self.secret(means.secret)?),
             Method::ClientSecretJwt => {
                 ClientAuth::Assertion(AssertionKey::shared(&self.secret(means.secret)?), audience())

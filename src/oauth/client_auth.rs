@@ -35,7 +35,7 @@ pub enum ClientAuth {
     #[default]
     None,
     /// `client_secret_basic`: in the `Authorization` header.
-    Basic(Secret),
+    Basic(Secret, BasicHalves),
     /// `client_secret_post`: in the form.
     Post(Secret),
     /// `client_secret_jwt` and `private_key_jwt`: by a signed assertion.
@@ -43,6 +43,17 @@ pub enum ClientAuth {
     /// `tls_client_auth` and `self_signed_tls_client_auth`: by the certificate of the connection, which is here with its
     /// private key, in PEM. The two are the same but for what the server compares it with.
     Certificate(Secret),
+}
+
+/// What a server makes of the two halves of an `Authorization` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BasicHalves {
+    /// They are form-encoded (RFC 6749 §2.3.1).
+    #[default]
+    FormEncoded,
+    /// They are taken as they stand (RFC 7617 alone).
+    Verbatim,
 }
 
 /// Whom an assertion is for, its `aud`.
@@ -106,7 +117,7 @@ impl ClientAuth {
         let id = client_id.unwrap_or_default();
         let (mut authorization, mut assertion) = (None, None);
         match self {
-            Self::Basic(secret) => authorization = Some(basic(id, secret)),
+            Self::Basic(secret, halves) => authorization = Some(basic(id, secret, *halves)),
             Self::None | Self::Certificate(_) => form.set("client_id", id),
             Self::Post(secret) => {
                 form.set("client_id", id);
@@ -127,7 +138,7 @@ impl ClientAuth {
     pub fn identity(&self) -> Option<&Secret> {
         match self {
             Self::Certificate(identity) => Some(identity),
-            Self::None | Self::Basic(_) | Self::Post(_) | Self::Assertion(..) => None,
+            Self::None | Self::Basic(..) | Self::Post(_) | Self::Assertion(..) => None,
         }
     }
 }
@@ -136,9 +147,8 @@ impl PartialEq for ClientAuth {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::None, Self::None) => true,
-            (Self::Basic(one), Self::Basic(two))
-            | (Self::Post(one), Self::Post(two))
-            | (Self::Certificate(one), Self::Certificate(two)) => one.same_as(two),
+            (Self::Basic(one, as_it), Self::Basic(two, as_this)) => one.same_as(two) && as_it == as_this,
+            (Self::Post(one), Self::Post(two)) | (Self::Certificate(one), Self::Certificate(two)) => one.same_as(two),
             (Self::Assertion(one, at), Self::Assertion(two, and_at)) => one == two && at == and_at,
             _ => false,
         }
@@ -168,10 +178,13 @@ impl TryFrom<String> for AssertionAudience {
     }
 }
 
-/// RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
-fn basic(client_id: &str, secret: &Secret) -> Secret {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose()));
+/// RFC 6749 §2.3.1: both halves are form-encoded before they are joined, unless the server knows nothing of that.
+fn basic(client_id: &str, secret: &Secret, halves: BasicHalves) -> Secret {
+    let half = |text: &str| match halves {
+        BasicHalves::FormEncoded => byte_serialize(text.as_bytes()).collect::<String>(),
+        BasicHalves::Verbatim => text.to_owned(),
+    };
+    let pair = format!("{}:{}", half(client_id), half(secret.expose()));
     Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair)))
 }
 
@@ -190,11 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn basic_encodes_before_it_joins() {
-        let (request, body) = sent(&ClientAuth::Basic(Secret::new("p w:+/")), Some("a:b"));
-        let expected = format!("Basic {}", BASE64_STANDARD.encode("a%3Ab:p+w%3A%2B%2F"));
-        assert_eq!(request.authorization.map(|header| header.expose().to_owned()), Some(expected));
-        assert_eq!(body, "", "one authentication method a request (RFC 6749 §2.3)");
+    fn basic_encodes_before_it_joins_unless_the_server_does_not_decode() {
+        for (halves, id, joined) in
+            [(BasicHalves::FormEncoded, "a:b", "a%3Ab:p+w%3A%2B%2F"), (BasicHalves::Verbatim, "a b", "a b:p w:+/")]
+        {
+            let (request, body) = sent(&ClientAuth::Basic(Secret::new("p w:+/"), halves), Some(id));
+            let expected = format!("Basic {}", BASE64_STANDARD.encode(joined));
+            assert_eq!(request.authorization.map(|header| header.expose().to_owned()), Some(expected));
+            assert_eq!(body, "", "one authentication method a request (RFC 6749 §2.3)");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::{
     built_in::{GENERIC, PROFILES},
     client::ExtraParameters,
-    client_auth::{AssertionAudience, Method},
+    client_auth::{AssertionAudience, BasicHalves, Method},
     error::ErrorCode,
     narrow::{Narrow, ScopeOnRefresh},
 };
@@ -30,6 +30,8 @@ pub struct Profile {
     pub revocation_endpoint: Option<String>,
     /// How a client with a secret proves who it is, unless the account says otherwise.
     pub client_auth: Option<Method>,
+    /// How a client's id and secret stand in the header of `client_secret_basic`.
+    pub basic_halves: BasicHalves,
     /// What the assertions of a client are addressed to, unless the account says otherwise.
     pub assertion_audience: Option<AssertionAudience>,
     /// What is asked for where the account names no scopes.
@@ -55,6 +57,8 @@ pub struct Profile {
     pub refresh_invalid_request: Doubt,
     /// What HTTP 404 means when a refresh is answered so: Rauthy knows no other word for a grant that has ended.
     pub refresh_404: Doubt,
+    /// What HTTP 400 without a body means when a refresh is answered so: Glewlwyd says no more of any refresh token.
+    pub refresh_empty_400: Doubt,
     /// What a server makes of `scope` in a refresh.
     pub scope_on_refresh: ScopeOnRefresh,
     /// Whether a refresh brings tokens for audiences and resources that were not asked for at the sign-in.

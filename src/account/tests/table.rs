@@ -257,6 +257,21 @@ fn f11_rauthy_knows_no_other_word_for_the_end() {
 }
 
 #[test]
+fn f11_glewlwyd_has_no_word_at_all_for_the_end() {
+    let silent = || with_profile(Profile { refresh_empty_400: Doubt::Terminal, ..Profile::generic() });
+    let mut world = refreshing_with(silent());
+    let begun = world.now;
+    assert_eq!(insisting(&mut world, &busy(400, None), hours(1)).0, Some(Reason::Revoked));
+    assert!(world.now - begun >= secs(60));
+    for reply in [page(400), busy(403, None), busy(503, None)] {
+        let mut world = refreshing_with(silent());
+        assert_eq!(insisting(&mut world, &reply, hours(48)).0, None);
+    }
+    let mut world = refreshing();
+    assert_eq!(insisting(&mut world, &busy(400, None), hours(48)).0, None, "elsewhere it is nobody's word");
+}
+
+#[test]
 fn f12_a_wish_for_a_person_is_policy_and_a_ban_the_operators() {
     for word in ["interaction_required", "login_required", "consent_required"] {
         let mut world = refreshing();

@@ -48,13 +48,13 @@ const CERTIFICATE: &str = "certificate_file = \"@/certificate.pem\"";
 #[test]
 fn what_is_given_says_which_method_is_meant_and_the_profile_which_with_a_secret() {
     assert!(matches!(taken(""), ClientAuth::None));
-    assert!(matches!(taken(SECRET), ClientAuth::Basic(secret) if secret.expose() == "s3cret"));
+    assert!(matches!(taken(SECRET), ClientAuth::Basic(secret, _) if secret.expose() == "s3cret"));
     for (provider, post) in [("google", true), ("rauthy", true), ("okta", false)] {
         let auth = taken(&format!("provider = \"{provider}\"\n{SECRET}"));
         assert_eq!(matches!(auth, ClientAuth::Post(_)), post, "{provider}");
         assert!(matches!(taken(&format!("provider = \"{provider}\"")), ClientAuth::None), "{provider}");
         let written = taken(&format!("provider = \"{provider}\"\nclient_auth = \"client_secret_basic\"\n{SECRET}"));
-        assert!(matches!(written, ClientAuth::Basic(_)), "{provider}: what the account says counts");
+        assert!(matches!(written, ClientAuth::Basic(..)), "{provider}: what the account says counts");
     }
     let shared = taken(&format!("client_auth = \"client_secret_jwt\"\n{SECRET}"));
     assert!(matches!(shared, ClientAuth::Assertion(_, AssertionAudience::Issuer)));
