@@ -5,6 +5,7 @@ pub mod authorization_server;
 pub mod browser;
 pub mod bus;
 pub mod daemon;
+pub mod glewlwyd;
 pub mod guarded;
 pub mod memory;
 pub mod oidc_provider;

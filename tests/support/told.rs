@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The program, with everything it has told and nobody has waited for. It ends when this is dropped.
 pub struct Told {
@@ -19,6 +19,15 @@ pub struct Told {
 impl Told {
     /// Starts the program.
     pub fn by(command: &mut Command) -> Self {
+        Self::read(command, |line| serde_json::from_str(line).ok())
+    }
+
+    /// The same with a program that tells in words: each line is the `line` of an event, and its end is `null`.
+    pub fn lines_of(command: &mut Command) -> Self {
+        Self::read(command, |line| Some(json!({ "line": line })))
+    }
+
+    fn read(command: &mut Command, event: impl Fn(&str) -> Option<Value> + Send + 'static) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the program starts");
         let events: Arc<(Mutex<VecDeque<Value>>, Condvar)> = Arc::default();
@@ -27,11 +36,13 @@ impl Told {
         // It writes without buffering: somebody has to read all the time.
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_str(&line) {
+                if let Some(event) = event(&line) {
                     listener.0.lock().expect("a lock").push_back(event);
                     listener.1.notify_all();
                 }
             }
+            listener.0.lock().expect("a lock").push_back(Value::Null);
+            listener.1.notify_all();
         });
         Self { child, events }
     }
