@@ -1,6 +1,7 @@
 # make demo    see it work: a server of ours, a sign-in, a token, a refresh
 # make test    install what the tests need, and run everything
 # make check   what .ci/run runs before the tests: format, lints, documentation, units
+# make providers   the table of real servers in docs/providers.md, by what the tests see of them now
 # make reliability   the simulated fleet and the ninety days: tables, and plots in docs/reliability
 # make bench   what a token costs, against bare servers; writes docs/benchmarks
 # make build   the program, in target/release
@@ -12,7 +13,7 @@ CARGO ?= cargo
 EXPOSURE = 12
 
 # make torture runs what the tests try a few times as often as docs/threat-model.md and docs/reliability.md speak of.
-.PHONY: bench build demo reliability torture test check deny units
+.PHONY: bench build demo providers reliability torture test check deny units
 
 build:
 	$(CARGO) build --release --locked
@@ -26,9 +27,20 @@ reliability:
 bench:
 	$(CARGO) bench --locked --bench bearerd
 
+# What the tests see of real servers is noted, and compared with what docs/providers.md says of them.
+SEEN = $(CURDIR)/.test-tools/seen
+
 test:
 	sh tests/prepare.sh
-	$(CARGO) test --locked --no-fail-fast
+	rm -f $(SEEN)
+	BEARERD_SEEN=$(SEEN) $(CARGO) test --locked --no-fail-fast
+	BEARERD_TABLE_OF=$(SEEN) $(CARGO) test --locked --test paper real_servers
+
+providers:
+	sh tests/prepare.sh
+	rm -f $(SEEN)
+	BEARERD_SEEN=$(SEEN) $(CARGO) test --locked --test client_auth --test glewlwyd --test real_server
+	BEARERD_TABLE_OF=$(SEEN) BEARERD_WRITE=1 $(CARGO) test --locked --test paper real_servers
 
 torture:
 	BEARERD_TORTURE=full $(CARGO) test --release --locked --test limits --test memory --test same_rules --test torture -- --nocapture --test-threads=1

@@ -6,7 +6,11 @@ mod support;
 use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
-use support::{daemon::Daemon, oidc_provider::OidcProvider};
+use support::{daemon::Daemon, oidc_provider::OidcProvider, seen::seen};
+
+fn saw(method: &str) {
+    seen("oidc-provider", method, "yes");
+}
 
 fn config(server: &OidcProvider, client: &str, more: &str) -> String {
     format!(
@@ -77,6 +81,7 @@ fn a_private_key_signs_each_request_anew() {
             assert_eq!(audience == server.issuer, alg != "PS256", "{event}");
         }
     }
+    saw("private_key_jwt");
 }
 
 #[test]
@@ -93,6 +98,7 @@ fn a_secret_is_used_in_the_configured_way_alone() {
             assert_eq!(event["client_auth"], method, "{event}");
             assert_eq!(event["alg"].as_str(), (method == "client_secret_jwt").then_some("HS256"), "{event}");
         }
+        saw(method);
     }
 }
 
@@ -109,6 +115,7 @@ fn a_certificate_is_shown_where_the_server_asks_for_it() {
         for event in whole_life(&server, &config(&server, client, &more)) {
             assert_eq!(event["client_auth"], method, "{event}");
         }
+        saw(method);
     }
 }
 

@@ -7,7 +7,11 @@ use std::{fs, thread};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
-use support::{daemon::Daemon, glewlwyd::Glewlwyd};
+use support::{daemon::Daemon, glewlwyd::Glewlwyd, seen::seen};
+
+fn saw(feature: &str, result: &str) {
+    seen("glewlwyd", feature, result);
+}
 
 fn config(server: &Glewlwyd, client: &str, more: &str) -> String {
     format!(
@@ -48,18 +52,24 @@ fn a_person_signs_in_once_and_the_token_stays_fresh() {
     server.add_client("box", json!({}));
     let mut daemon = Daemon::start(&config(&server, "box", ""));
     let first = sign_in(&server, &daemon, "box");
+    for feature in ["discovery", "sign-in", "public client"] {
+        saw(feature, "yes");
+    }
     assert!(opens(&server, &first));
+    saw("the token opens a resource", "yes");
     for _ in 0..4 {
         server.wait_for("Refresh token generated for client 'box'");
     }
     assert!(daemon.stop().success());
     let (all, good) = server.refresh_tokens("box");
     assert!(all >= 4 && good == 1, "each refresh rotates: {good} of {all} are good");
+    saw("three refreshes with rotation", "yes");
 
     daemon.start_again();
     let later = daemon.get("/v1/accounts/box/token?wait=120").text("access_token");
     assert_ne!(later, first, "nobody asked, and yet it is another token");
     assert!(opens(&server, &later), "and nobody signed in again");
+    saw("restart without a new sign-in", "yes");
     assert!(!daemon.log().contains(&first) && !daemon.log().contains(&later), "a token stands in the log");
 
     // What its profile is about: a refresh token that is not good, and a public client that wants to revoke one.
@@ -88,6 +98,7 @@ fn a_person_who_says_nothing_and_one_whose_code_is_taken_back() {
     daemon.wait_for_status("not entered in time");
     assert_eq!(outcome(&daemon), ("signed_out".into(), "code_expired".into()));
     assert_eq!(server.refresh_tokens("box"), (0, 0));
+    saw("denial", "no word for it, the code runs out");
 }
 
 /// Signs in, refreshes three times, restarts, signs out, by a client that proves who it is.
@@ -111,6 +122,7 @@ fn whole_life(server: &Glewlwyd, client: &str, account: &str) {
     for secret in ["eyJ", "PRIVATE KEY", "s3cret"] {
         assert!(!log.contains(secret), "an assertion, a key or a secret stands in the log: {secret}");
     }
+    saw("revocation", "yes, by confidential clients");
 }
 
 fn life_by_secret((method, secret): (&str, &str)) {
@@ -119,6 +131,7 @@ fn life_by_secret((method, secret): (&str, &str)) {
     fs::write(server.file("secret"), format!("{secret}\n")).expect("a secret");
     let account = file(&server, "client_secret_file", "secret") + &format!("client_auth = \"{method}\"");
     whole_life(&server, "box", &account);
+    saw(method, "yes");
 }
 
 fn life_by_key(key: &str) {
@@ -134,6 +147,7 @@ fn life_by_certificate() {
         + &file(&server, "certificate_file", "client.pem")
         + &file(&server, "private_key_file", "client.key");
     whole_life(&server, "box", &account);
+    saw("tls_client_auth", "yes");
 }
 
 /// What the server knows of a client with a means of its own.
@@ -156,6 +170,7 @@ fn a_client_that_proves_who_it_is_ends_its_tokens_at_the_server_too() {
         scope.spawn(life_by_certificate);
         assert!(keys.into_iter().all(|life| life.join().is_ok()));
     });
+    saw("private_key_jwt", "yes");
 }
 
 #[test]
@@ -174,12 +189,14 @@ fn a_sign_in_is_for_one_resource_and_for_the_whole_scope() {
         assert_eq!((refused.status, refused.text("error").as_str()), (400, "invalid_option"), "{}", refused.body);
     }
     assert_eq!(server.refresh_tokens("box"), given, "the server is not asked");
+    saw("resource indicators", "yes, one a sign-in");
 
     // What it would say.
     let insisting = Daemon::start(&config(&server, "box", "narrow = \"refresh\""));
     sign_in(&server, &insisting, "box");
     let refused = insisting.get("/v1/token?scope=api");
     assert_eq!(refused.status, 403, "{}", refused.body);
+    saw("narrower scope", "no, a refresh brings the whole scope");
 }
 
 fn claims(token: &str) -> Value {
@@ -222,4 +239,5 @@ fn a_token_that_is_bound_to_a_key_is_worth_nothing_without_the_daemon() {
     let good = proof(&format!("&nonce={nonce}"));
     assert_eq!(server.userinfo(&[&header, &good]).0, 200);
     assert_eq!(server.userinfo(&[&header, &good]).0, 401, "a proof serves once");
+    saw("DPoP with forced nonces", "yes");
 }

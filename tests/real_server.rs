@@ -4,7 +4,11 @@
 mod support;
 
 use serde_json::json;
-use support::{daemon::Daemon, oidc_provider::OidcProvider};
+use support::{daemon::Daemon, oidc_provider::OidcProvider, seen::seen};
+
+fn saw(feature: &str) {
+    seen("oidc-provider", feature, "yes");
+}
 
 fn config(server: &OidcProvider, client: &str, more: &str) -> String {
     format!(
@@ -29,13 +33,16 @@ fn a_person_signs_in_once_and_the_token_stays_fresh() {
     let server = OidcProvider::start(&["--interval", "1", "--access-ttl", "5"]);
     let mut daemon = Daemon::start(&config(&server, "appliance", ""));
     let first = sign_in(&server, &daemon);
+    ["discovery", "sign-in", "public client"].into_iter().for_each(saw);
     assert_eq!(server.resource(&first), 200);
+    saw("the token opens a resource");
 
     let refreshed = |event: &serde_json::Value| event["event"] == "token" && event["grant_type"] == "refresh_token";
     for _ in 0..3 {
         let event = server.wait_for(refreshed);
         assert!(event["refresh_token_sha256"].is_string(), "each refresh rotates: {event}");
     }
+    saw("three refreshes with rotation");
     let later = daemon.get("/v1/token").text("access_token");
     assert_ne!(later, first, "nobody asked, and yet it is another token");
     assert_eq!(server.resource(&later), 200);
@@ -57,6 +64,7 @@ fn a_restart_needs_no_new_sign_in() {
     let fresh = daemon.get("/v1/token").text("access_token");
     assert_ne!(fresh, token);
     assert_eq!(server.resource(&fresh), 200);
+    saw("restart without a new sign-in");
 }
 
 #[test]
@@ -68,6 +76,7 @@ fn logout_ends_the_grant_at_the_server_too() {
     let first = server.wait_for_event("revocation");
     assert_eq!(first["token_type_hint"], "refresh_token", "{first}");
     assert_eq!(server.resource(&token), 401);
+    saw("revocation");
     let account = daemon.get("/v1/accounts/box");
     assert_eq!((account.text("state"), account.text("reason")), ("signed_out".into(), "logged_out".into()));
     assert_eq!(daemon.get("/v1/token").status, 409);
@@ -82,6 +91,7 @@ fn a_person_can_say_no() {
     daemon.wait_for_status("the sign-in was denied");
     let account = daemon.get("/v1/accounts/box");
     assert_eq!((account.text("state"), account.text("reason")), ("signed_out".into(), "denied".into()));
+    saw("denial");
 }
 
 #[test]
@@ -155,6 +165,7 @@ fn one_sign_in_brings_a_token_for_each_resource_and_each_narrower_scope() {
     for token in &tokens {
         assert_eq!(server.resource(token), 401, "all of them end with the grant");
     }
+    ["resource indicators", "narrower scope"].into_iter().for_each(saw);
 }
 
 /// A request with a token that is bound to a key, to an endpoint where the server checks the proof itself.
@@ -213,6 +224,7 @@ fn a_token_that_is_bound_to_a_key_is_worth_nothing_without_the_daemon() {
     let good = proof(&format!("&nonce={nonce}"));
     assert_eq!(userinfo(&server, &[&header, &good]).0, 200);
     assert_eq!(userinfo(&server, &[&header, &good]).0, 401, "a proof serves once");
+    saw("DPoP with forced nonces");
     assert!(!daemon.log().contains(&token), "a token stands in the log");
 }
 

@@ -7,6 +7,7 @@ mod completions;
 mod configurations;
 mod description;
 mod manual;
+mod servers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod oidc_provider;
 pub mod screen;
 pub mod secrets;
+pub mod seen;
 pub mod stranger;
 mod told;
 
