@@ -25,7 +25,7 @@ use crate::{
         exchange::{Endpoint, Request, Response},
         token::TokenResponse,
     },
-    time::{Instant, Now},
+    time::{Instant, Now, span},
 };
 
 /// The login part of an account: nothing, or one device login.
@@ -318,7 +318,7 @@ impl Login {
         };
         self.gate = now + usual.max(failure.retry_after().unwrap_or_default().min(OPERATOR_RETRY));
         let retry_at = self.unattended.then_some(self.gate);
-        self.trouble = Some(Trouble { fault, text: failure.to_string(), retry_at });
+        self.trouble = Some(Trouble { fault, text: with_pause(failure), retry_at });
         Outcome::Over(None)
     }
 
@@ -326,6 +326,15 @@ impl Login {
     fn misconfigured(&mut self, why: &str, now: Instant) {
         self.gate = now + OPERATOR_RETRY;
         self.trouble = Some(Trouble { fault: Fault::Configuration, text: why.into(), retry_at: None });
+    }
+}
+
+/// What happened, and how long whoever asked by hand should wait before they ask again.
+fn with_pause(failure: &Failure) -> String {
+    match (failure, failure.retry_after().filter(|pause| !pause.is_zero())) {
+        (_, Some(pause)) => format!("{failure}; it asks for a pause of {}", span(pause)),
+        (Failure::Busy { status: 429, .. }, None) => format!("{failure}; wait some minutes"),
+        (_, None) => failure.to_string(),
     }
 }
 

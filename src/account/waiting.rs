@@ -14,7 +14,7 @@ use crate::{
         client::{Client, Server},
         code_page,
         device::DeviceAuthorization,
-        error::{ErrorCode, Failure},
+        error::{ErrorCode, Failure, Refusal},
         exchange::{Endpoint, Request},
         token::TokenResponse,
     },
@@ -144,7 +144,7 @@ impl Waiting {
             Err(failure) => failure.without(&[&self.device_code]),
         };
         let pause = match &failure {
-            Failure::Refused(refusal) => match self.refused(&refusal.error, refusal.interval, &failure) {
+            Failure::Refused(refusal) => match self.refused(refusal, &failure) {
                 Ok(pause) => pause,
                 Err(end) => return end,
             },
@@ -159,13 +159,9 @@ impl Waiting {
     }
 
     /// What the server says in OAuth's own words: how long to wait, or that it is over.
-    fn refused(
-        &mut self,
-        error: &ErrorCode,
-        interval: Option<Duration>,
-        failure: &Failure,
-    ) -> Result<Duration, Polled> {
+    fn refused(&mut self, refusal: &Refusal, failure: &Failure) -> Result<Duration, Polled> {
         use ErrorCode as E;
+        let error = &refusal.error;
         self.server_errors = if *error == E::ServerError { self.server_errors + 1 } else { 0 };
         match error {
             E::AuthorizationPending => {
@@ -175,7 +171,7 @@ impl Waiting {
             }
             E::SlowDown => {
                 self.lost_reply = false;
-                Ok(self.slow_down(interval))
+                Ok(self.slow_down(refusal.interval))
             }
             // Kinde says so of a code that it cannot make sense of.
             E::ServerError if self.server_errors >= SERVER_ERRORS => {
@@ -185,6 +181,8 @@ impl Waiting {
             E::AccessDenied => Err(Polled::Over(Reason::Denied, failure.to_string())),
             E::ExpiredToken => Err(Polled::Lapsed),
             error if is_operators(error) => Err(Polled::Refused(failure.clone())),
+            // A code that nobody knows any more has no remedy; a policy that stands in the way has.
+            E::InvalidGrant if refusal.remedy.is_some() => Err(Polled::Over(Reason::Denied, failure.to_string())),
             _ if self.lost_reply => {
                 let text = "the code was used up while a reply was lost, so the approval did not arrive; sign in again";
                 Err(Polled::Over(Reason::LostRotation, text.into()))

@@ -15,6 +15,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct News {
     told: Option<Told>,
+    /// Why the latest sign-in came to nothing.
+    failure: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,12 +31,15 @@ impl News {
     pub fn tell(&mut self, account: &AccountName, new: &Snapshot, now: Now, with_code: bool) {
         let told = Told { state: new.state, reason: new.reason, generation: new.generation };
         let before = self.told;
+        let error = new.trouble.as_ref().map(|trouble| trouble.text.as_str());
+        // In these states nothing goes on but a sign-in, which somebody waits for.
+        let failure = error.filter(|_| matches!(new.state, State::SignedOut | State::Active));
+        let known = before == Some(told) && (failure.is_none() || failure == self.failure.as_deref());
         // Each attempt passes through here; what comes of it is told, and only if it is other than before.
-        if new.state == State::Refreshing || before == Some(told) {
+        if new.state == State::Refreshing || known {
             return;
         }
-        self.told = Some(told);
-        let error = new.trouble.as_ref().map(|trouble| trouble.text.as_str());
+        (self.told, self.failure) = (Some(told), failure.map(str::to_owned));
         let reason = new.reason.map(Reason::as_str);
         let (account, state, attempt) = (account.as_str(), new.state.as_str(), new.attempts);
         // The journal's usual view shows no fields.

@@ -1,14 +1,18 @@
 //! Whether an account has all that it needs: asked by `bearerd doctor`, looked at from where the daemon stands, with its
 //! certificates, its network and its files. Nothing secret is in an answer.
 
+mod findings;
+
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 use url::Url;
 
+pub use self::findings::{Finding, Verdict};
+use self::findings::{clock_finding, endpoints_finding, page_finding, scopes_finding, state_finding};
 use super::{Broker, Entry, Error, driver::Command};
 use crate::{
-    account::{AccountName, Prompt, Snapshot, State},
+    account::{AccountName, Snapshot, State},
     config::Action,
     oauth::{
         client::{Client, Endpoints, Server},
@@ -16,59 +20,10 @@ use crate::{
         exchange::{Endpoint, Request},
         metadata,
     },
-    platform::{clock, peer::Caller, provider::Provider, store::Protection},
+    platform::{peer::Caller, provider::Provider, store::Protection},
     secret::Secret,
     time::UnixTime,
 };
-
-/// What one look brought.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// What was looked at, one word.
-    pub check: &'static str,
-    /// How it is.
-    pub verdict: Verdict,
-    /// What was found, a sentence without a full stop.
-    pub text: String,
-    /// What to do about it, where there is something to do.
-    pub remedy: Option<String>,
-}
-
-/// How a thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// As it should be.
-    Ok,
-    /// It works, or nobody can tell; somebody should know all the same.
-    Warning,
-    /// It does not work.
-    Failed,
-}
-
-impl Verdict {
-    /// The word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Finding {
-    fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Ok, text: text.into(), remedy: None }
-    }
-
-    fn warning(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Warning, text: text.into(), remedy: Some(remedy.into()) }
-    }
-
-    fn failed(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Failed, text: text.into(), remedy: Some(remedy.into()) }
-    }
-}
 
 impl Broker {
     /// Looks at everything that the account needs. It sends a few requests to the server, none of which changes anything
@@ -86,6 +41,7 @@ impl Broker {
         findings.push(endpoints_finding(&endpoints));
         findings.push(probe.client(&snapshot, endpoints.complete()).await);
         findings.extend(snapshot.prompt.as_ref().and_then(|prompt| page_finding(prompt)));
+        findings.extend(state_finding(&name, &snapshot));
         findings.push(scopes_finding(client, &snapshot));
         findings.extend(entry.settings.exposed.iter().map(|file| {
             let file = file.display();
@@ -270,87 +226,7 @@ fn host_of(url: &Url) -> Option<(String, u16)> {
     Some((url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned(), url.port_or_known_default()?))
 }
 
-fn clock_finding(theirs: Option<UnixTime>) -> Finding {
-    let remedy = "set it, and let it be kept: timedatectl set-ntp true";
-    let now = clock::now();
-    match theirs.map(|theirs| (theirs.0.abs_diff(now.wall.0), theirs.0 > now.wall.0)) {
-        Some((off, behind)) if off > TOLERANCE.as_secs() => {
-            let way = if behind { "behind" } else { "ahead of" };
-            let off = crate::time::span(Duration::from_secs(off));
-            Finding::failed("clock", format!("it is {off} {way} the server's"), remedy)
-        }
-        _ if !now.synchronised => Finding::warning("clock", "it has not been synchronised since the start", remedy),
-        Some((off, _)) => Finding::ok("clock", format!("within {} s of the server's", off.max(1))),
-        None => Finding::ok("clock", "it is set; no server could be asked for the time"),
-    }
-}
-
-fn endpoints_finding(endpoints: &Endpoints) -> Finding {
-    let named =
-        [("device_authorization_endpoint", &endpoints.device_authorization), ("token_endpoint", &endpoints.token)];
-    let missing: Vec<&str> = named.iter().filter(|(_, found)| found.is_none()).map(|(name, _)| *name).collect();
-    if !missing.is_empty() {
-        let remedy =
-            "does the server offer the device grant? If it does, configure the endpoint; else choose another server";
-        return Finding::failed("endpoints", format!("not known: {}", missing.join(", ")), remedy);
-    }
-    match &endpoints.revocation {
-        Some(_) => Finding::ok("endpoints", "device authorization, token and revocation are known"),
-        None => Finding::warning(
-            "endpoints",
-            "there is no revocation endpoint, so a sign-out ends nothing at the server",
-            "if the server has one, set revocation_endpoint",
-        ),
-    }
-}
-
-/// Where a code is out, and is to be entered on a page of which nobody knows whose it is.
-fn page_finding(prompt: &Prompt) -> Option<Finding> {
-    let host = prompt.stranger.as_ref()?;
-    let text = format!("the code that is out is to be entered on {host}, which is not the server's own host");
-    let remedy = format!(
-        "if that page is right, add code_pages = [\"{host}\"] to the account; if nobody knows it, cancel the sign-in, and check \
-         the issuer and the endpoints"
-    );
-    Some(Finding::warning("page", text, remedy))
-}
-
-fn scopes_finding(client: &Client, snapshot: &Snapshot) -> Finding {
-    if snapshot.refreshable {
-        return Finding::ok("scopes", "there is a refresh token, so nobody has to sign in again");
-    }
-    let Some(offline) = client.profile.offline_scope.as_deref() else {
-        let at_server = "allow refresh tokens for this client at the server, and sign in again";
-        return match snapshot.token.is_some() {
-            true => Finding::warning(
-                "scopes",
-                "the server gave no refresh token: each token needs a new sign-in",
-                at_server,
-            ),
-            false => Finding::ok("scopes", "this provider gives refresh tokens without a scope for them"),
-        };
-    };
-    let asked = client.scopes.iter().any(|scope| scope == offline);
-    let remedy = format!("add \"{offline}\" to scopes, reload, and sign in again");
-    match (snapshot.token.is_some(), asked) {
-        (true, true) => Finding::warning(
-            "scopes",
-            format!("the server gave no refresh token, although \"{offline}\" is asked for"),
-            "allow refresh tokens for this client at the server, and sign in again",
-        ),
-        (true, false) => {
-            Finding::warning("scopes", "there is no refresh token: each token needs a new sign-in", remedy)
-        }
-        (false, true) => Finding::ok("scopes", format!("\"{offline}\" is asked for, which brings a refresh token")),
-        (false, false) => {
-            Finding::warning("scopes", format!("without \"{offline}\" there may be no refresh token"), remedy)
-        }
-    }
-}
-
 const MEND_TLS: &str = "check the clock; for a private certificate authority set ca_file; a proxy that opens TLS needs its \
     certificate there too";
 const TRY_A_LOGIN: &str = "try a sign-in: bearerd login";
 const CONNECT: Duration = Duration::from_secs(5);
-/// Beyond this, certificates and identity tokens begin to be refused.
-const TOLERANCE: Duration = Duration::from_secs(300);
