@@ -4,12 +4,15 @@ mod fake_daemon;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    os::unix::net::{UnixListener, UnixStream},
     process::Stdio,
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use fake_daemon::{FakeDaemon, Ran, Step, answer, later, look, ok, problem, program, unchanged};
+use nix::sys::socket::{Backlog, listen};
 
 const TOKEN: &str =
     r#"{"access_token":"at-1","token_type":"Bearer","expires_in":60,"expires_at":1800000000,"account":"kinde"}"#;
@@ -80,7 +83,7 @@ fn a_socket_that_cannot_be_used_is_explained() {
     assert!(said.starts_with(&format!("bearerd: the socket {path} does not exist")), "{said}");
     assert!(said.ends_with("systemctl status bearerd\n"), "{said}");
 
-    drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
+    drop(UnixListener::bind(&socket).expect("a socket"));
     let said = Ran::from(program(&["status", "--socket", path]).output().expect("it runs")).complains(69);
     assert!(said.contains("nobody listens"), "{said}");
 
@@ -89,11 +92,29 @@ fn a_socket_that_cannot_be_used_is_explained() {
 }
 
 #[test]
+fn a_full_queue_at_the_socket_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("api.sock");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    listen(&listener, Backlog::new(1).expect("a length")).expect("a short queue");
+    let _queue = [(); 2].map(|()| UnixStream::connect(&socket).expect("a place in the queue"));
+    let path = socket.to_str().expect("UTF-8");
+    let asked = program(&["token", "--socket", path]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut asked = asked.expect("the program runs");
+    // Long enough to have tried; a program that gives up is caught, and one that is slow to start is not.
+    thread::sleep(Duration::from_millis(500));
+    assert!(asked.try_wait().expect("a child").is_none(), "it gave up");
+    let mut last = [(); 3].map(|()| listener.accept().expect("a connection").0).into_iter().next_back().expect("three");
+    write!(last, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{TOKEN}", TOKEN.len()).expect("an answer");
+    assert_eq!(Ran::from(asked.wait_with_output().expect("an end")).quietly(0), "at-1\n");
+}
+
+#[test]
 fn a_socket_of_others_is_explained() {
     use std::os::unix::fs::PermissionsExt;
     let daemon = FakeDaemon::start(Vec::new());
     fs::set_permissions(daemon.socket(), fs::Permissions::from_mode(0o000)).expect("a mode");
-    if std::os::unix::net::UnixStream::connect(daemon.socket()).is_ok() {
+    if UnixStream::connect(daemon.socket()).is_ok() {
         return; // Root may open everything.
     }
     let said = daemon.run(&["token"]).complains(77);
@@ -194,7 +215,7 @@ fn ctrl_c_ends_the_waiting_and_not_the_login() {
     let mut command = daemon.program(&["login", "kinde"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("it runs");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(500));
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(killed.is_ok_and(|status| status.success()));
     let ran = Ran::from(child.wait_with_output().expect("it ends"));

@@ -13,7 +13,10 @@ use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http1, he
 use hyper_util::rt::TokioIo;
 use nix::unistd::{Gid, Group};
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 
 use super::{Exit, Failure};
 
@@ -73,7 +76,7 @@ impl Client {
         if let Some(id) = last_event_id.and_then(|id| id.parse().ok()) {
             request.headers_mut().insert("last-event-id", id);
         }
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.not_connected(&error))?;
+        let stream = self.connect().await.map_err(|error| self.not_connected(&error))?;
         let response = async {
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
             tokio::spawn(connection);
@@ -88,7 +91,7 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Empty<Bytes>>, wait: Duration) -> Result<Answer, Failure> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.not_connected(&error))?;
+        let stream = self.connect().await.map_err(|error| self.not_connected(&error))?;
         let answer = async {
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
             // Its result is that of the request as well.
@@ -101,6 +104,17 @@ impl Client {
         match timeout(wait.saturating_add(PATIENCE), answer).await {
             Ok(answer) => answer.map_err(|error: Box<dyn std::error::Error + Send + Sync>| self.broken(error.as_ref())),
             Err(_) => Err(self.unreachable("accepts the connection and does not answer")),
+        }
+    }
+
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let mut tries = 0..TRIES;
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                // The queue is full: somebody presses in, and is turned away sooner or later.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries.next().is_some() => sleep(PAUSE).await,
+                done => return done,
+            }
         }
     }
 
@@ -182,5 +196,8 @@ async fn read(body: Incoming) -> Result<Bytes, Box<dyn std::error::Error + Send 
 
 /// How long the daemon may take: it may have to ask the server, twice, 30 s each.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How often, and how long apart, a place in the queue at the socket is tried for.
+const TRIES: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(10);
 /// No answer is longer, pictures of QR codes included.
 const LONGEST: usize = 1 << 20;

@@ -13,7 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,8 @@ pub struct Porter {
 impl Porter {
     /// A porter at a socket that does not block. All porters of a process share their limits.
     pub fn new(listener: UnixListener, socket: Socket, broker: Arc<Broker>, limits: Arc<Limits>) -> io::Result<Self> {
+        // Whoever made the socket may have given it a long queue, and in a flood everybody waits for the whole of it.
+        listen(&listener, Backlog::new(QUEUE)?)?;
         Ok(Self {
             socket,
             same: listener.try_clone()?,
@@ -142,6 +144,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(200);
 const COMPLAINTS: Duration = Duration::from_secs(10);
+/// How many may wait at the door: more than a few users can have at a time.
+const QUEUE: i32 = 256;
 const CONNECTIONS: usize = 1024;
 const RESERVE: usize = 64;
 /// How many are let in, or turned away, before others get a turn.
