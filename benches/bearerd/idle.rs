@@ -13,8 +13,8 @@ use super::{
 pub fn measure(size: Size, figures: &mut Figures) {
     let rig = Rig::start(&[]);
     let pid = rig.daemon.pid();
-    // What the sign-in stirred up has to settle before the rest begins.
-    sleep(Duration::from_secs(2));
+    // What the sign-in stirred up has to settle before the rest begins: the threads that write files end after 10 s.
+    sleep(Duration::from_secs(if size == Size::Full { 15 } else { 1 }));
     let (cpu, wakeups) = used(pid);
     sleep(Duration::from_secs(if size == Size::Full { 60 } else { 1 }));
     let (cpu, wakeups) = {

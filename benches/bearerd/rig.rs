@@ -85,8 +85,8 @@ impl Rig {
 /// The configuration of `box`, and of `box-1`, `box-2` …
 pub fn config(server: &AuthorizationServer, accounts: usize) -> String {
     let issuer = server.issuer();
-    // The benchmark is one user, and is to see the daemon and not the limit.
-    let mut text = String::from("[daemon]\nconnections_per_user = 1000\n");
+    // The benchmark is one user, and is to see the daemon and not the limit; and the daemon logs what an installed one does.
+    let mut text = String::from("[daemon]\nlog = \"info\"\nconnections_per_user = 1000\n");
     for name in names(accounts) {
         text += &format!("[accounts.{name}]\nissuer = \"{issuer}\"\nscopes = [\"openid\", \"offline\"]\n");
     }
