@@ -38,13 +38,20 @@ pub struct View {
 
 /// What the doors can ask of an account's task.
 pub(super) enum Command {
-    Token { need: Need, target: Option<Target>, wait: Option<Duration>, reply: Reply<Result<Arc<Token>, Error>> },
+    Token(Box<Want>, Reply<Result<Arc<Token>, Error>>),
     Login { replace: bool, reply: Reply<Result<Arc<Prompt>, Error>> },
     CancelLogin(Reply<bool>),
     Logout(Reply<Result<(), Error>>),
     Refresh(Reply<Result<(), Error>>),
     Save(Reply<Result<(), Error>>),
     Alive(Reply<()>),
+}
+
+/// A token that a caller wants. On the heap, for every account has a queue with room for the largest command.
+pub(super) struct Want {
+    pub need: Need,
+    pub target: Option<Target>,
+    pub wait: Option<Duration>,
 }
 
 /// The way to an account's task.
@@ -143,11 +150,11 @@ impl Driver {
             news: News::default(),
             counted: 0,
         };
-        let task = tokio::spawn(driver.run());
+        let task = tokio::spawn(Box::new(driver).run());
         Handle { commands, views: seen, stop, task: Arc::new(Mutex::new(Some(task))) }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         // Whoever watches for failed tasks has to look once this one is gone, however it went.
         let _announce_end = AnnounceEnd(self.world.changed.clone());
         let mut stopping = false;
@@ -209,7 +216,8 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let now = clock::now();
         let (patience, what) = match command {
-            Command::Token { mut need, target, wait, reply } => {
+            Command::Token(want, reply) => {
+                let Want { mut need, target, wait } = *want;
                 match &target {
                     Some(target) => {
                         need.attempts = self.machine.attempts_for(target);

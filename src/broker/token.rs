@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Broker, Entry, Error,
-    driver::Command,
+    driver::{Command, Want},
     policy::{self, Permission},
 };
 use crate::{
@@ -86,8 +86,10 @@ impl Broker {
             Answer::Token(token) if target.is_none() => token,
             _ => {
                 let may_see_prompt = self.allows(&entry.settings.rules, caller, Action::Login);
-                let answer = entry.handle.ask(|reply| Command::Token { need, target, wait: request.wait, reply }).await;
-                let answer = answer.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }));
+                // On the heap, so that a connection whose callers find a token needs no room for the wait.
+                let want = Box::new(Want { need, target, wait: request.wait });
+                let ask = entry.handle.ask(|reply| Command::Token(want, reply));
+                let answer = Box::pin(ask).await.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }));
                 answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
             }
         };
