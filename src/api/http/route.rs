@@ -64,9 +64,16 @@ pub async fn answer<B>(door: &Door, caller: &Arc<Caller>, request: &Request<B>) 
     }
     let query = request.uri().query().unwrap_or_default();
     let asked_at = clock::boot();
-    let answered = obey(door, caller, route, method, query, request.headers()).await;
-    let latencies = &door.latencies;
-    let latency = if matches!(route, Route::Token(_)) { &latencies.token } else { &latencies.other };
+    let (answered, latency) = match route {
+        Route::Token(name) => {
+            (token(&door.broker, caller, name, query, request.headers()).await, &door.latencies.token)
+        }
+        // On the heap, or every connection would hold, for as long as it is open, what the largest of them needs.
+        _ => {
+            let other = Box::pin(obey(door, caller, route, method, query, request.headers()));
+            (other.await, &door.latencies.other)
+        }
+    };
     latency.took(clock::boot().since(asked_at));
     answered.unwrap_or_else(|error| answer::error(&error))
 }
