@@ -169,7 +169,7 @@ pub fn client(profile: Profile) -> Client {
         narrow: None,
         extra: ExtraParameters::default(),
         endpoints: Endpoints { device_authorization: endpoint("device"), token: endpoint("token"), revocation: None },
-        profile,
+        profile: profile.into(),
     }
 }
 

@@ -80,7 +80,7 @@ impl Reader<'_> {
         self.problems.push(self.source.problem(span, message, fix));
     }
 
-    fn profile(&mut self, provider: Option<&Spanned<String>>, providers: &Providers) -> Profile {
+    fn profile(&mut self, provider: Option<&Spanned<String>>, providers: &Providers) -> Arc<Profile> {
         let Some(provider) = provider else { return providers.generic() };
         providers.find(provider.get_ref()).cloned().unwrap_or_else(|| {
             let known = providers.names().join(", ");

@@ -1,12 +1,12 @@
 //! The provider profiles: those that come with the program, and over them those in `providers.d` beside the configuration.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use super::{Problem, problem::Source};
 use crate::oauth::profile::{self, Profile};
 
 /// Every profile by name.
-pub(super) struct Providers(BTreeMap<String, Profile>);
+pub(super) struct Providers(BTreeMap<String, Arc<Profile>>);
 
 impl Providers {
     /// Reads the profiles beside the configuration at `path`. One of the name of a built-in one replaces it; all are
@@ -20,13 +20,13 @@ impl Providers {
         for (name, text) in built_in().filter(|(name, _)| !texts.contains_key(*name)) {
             // The built-in ones are well-formed, so what cannot be completed is the basis, which is told below.
             if let Ok(profile) = Profile::read(text, basis) {
-                profiles.insert(name.to_owned(), profile);
+                profiles.insert(name.to_owned(), Arc::new(profile));
             }
         }
         for (name, (path, text)) in &texts {
             match Profile::read(text, basis) {
                 Ok(profile) => {
-                    profiles.insert(name.clone(), profile);
+                    profiles.insert(name.clone(), Arc::new(profile));
                 }
                 Err(error) => problems.push(Source { path, text }.syntax(&error)),
             }
@@ -34,7 +34,7 @@ impl Providers {
         Self(profiles)
     }
 
-    pub fn find(&self, name: &str) -> Option<&Profile> {
+    pub fn find(&self, name: &str) -> Option<&Arc<Profile>> {
         self.0.get(name)
     }
 
@@ -43,7 +43,7 @@ impl Providers {
     }
 
     /// The profile for an account that names none.
-    pub fn generic(&self) -> Profile {
+    pub fn generic(&self) -> Arc<Profile> {
         self.find(GENERIC).cloned().unwrap_or_default()
     }
 }

@@ -1,6 +1,6 @@
 //! What the authorization server knows us as, and every request we can write to it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     client_auth::ClientAuth,
@@ -35,8 +35,8 @@ pub struct Client {
     pub extra: ExtraParameters,
     /// The endpoints that need no discovery.
     pub endpoints: Endpoints,
-    /// How the provider differs from the standard.
-    pub profile: Profile,
+    /// How the provider differs from the standard; one for all its accounts.
+    pub profile: Arc<Profile>,
 }
 
 /// Where the server's endpoints are, as far as is known.
@@ -234,7 +234,7 @@ pub(super) mod tests {
             narrow: None,
             extra: ExtraParameters::default(),
             endpoints: Endpoints::default(),
-            profile: Profile::generic(),
+            profile: Profile::generic().into(),
         }
     }
 
@@ -271,8 +271,9 @@ pub(super) mod tests {
         let endpoint = Endpoint::parse("https://id.example/token").expect("an endpoint");
         let mut client = kinde(Some("abc"));
         client.scopes = vec!["a".into(), "b".into()];
-        client.profile.scope_parameter = Some("scopes".into());
-        client.profile.send_scope_with = vec![Later::Poll, Later::Refresh];
+        let profile = Arc::make_mut(&mut client.profile);
+        profile.scope_parameter = Some("scopes".into());
+        profile.send_scope_with = vec![Later::Poll, Later::Refresh];
         assert_eq!(body(&client.device_authorization(&endpoint)), "scopes=a+b&client_id=abc");
         assert!(body(&client.device_token(&endpoint, &Secret::new("d"))).contains("&scopes=a+b&"));
         assert!(body(&client.refresh(&endpoint, &Secret::new("r"), &[])).contains("&scopes=a+b&"));

@@ -151,6 +151,8 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::oauth::{
         client::tests::{body, kinde},
@@ -176,7 +178,7 @@ mod tests {
             refresh(&client, &target(&client)),
             "grant_type=refresh_token&refresh_token=r&resource=https%3A%2F%2Fr2%2F&scope=a+b&audience=x&client_id=abc"
         );
-        client.profile.scope_on_refresh = ScopeOnRefresh::WithOffline;
+        Arc::make_mut(&mut client.profile).scope_on_refresh = ScopeOnRefresh::WithOffline;
         assert!(refresh(&client, &target(&client)).contains("scope=a+b+offline_access"));
         let scope = Target::read(Wish { scope: Some("a"), ..Wish::default() }, &client).expect("a target");
         let scope = scope.expect("another than the own");
@@ -202,11 +204,11 @@ mod tests {
         let mut client = kinde(Some("abc"));
         let target = target(&client);
         assert_eq!(client.way_to(&target), Ok(Narrow::Refresh));
-        client.profile.scope_on_refresh = ScopeOnRefresh::Ignored;
+        Arc::make_mut(&mut client.profile).scope_on_refresh = ScopeOnRefresh::Ignored;
         assert_eq!(client.way_to(&target), Err(Unable::ScopeIgnored));
-        client.profile.refresh_revokes_old_access_token = true;
+        Arc::make_mut(&mut client.profile).refresh_revokes_old_access_token = true;
         assert_eq!(client.way_to(&target), Err(Unable::OneAtATime));
-        client.profile.narrow = Some(Narrow::Exchange);
+        Arc::make_mut(&mut client.profile).narrow = Some(Narrow::Exchange);
         assert_eq!(client.way_to(&target), Ok(Narrow::Exchange));
         client.narrow = Some(Narrow::Refresh);
         assert_eq!(client.way_to(&target), Ok(Narrow::Refresh));
@@ -225,10 +227,10 @@ mod tests {
         assert_eq!(client.out_of_reach(&target, "b c", &[]), Some(Beyond::Resource("https://r2/".into())));
         client.audience.clear();
         assert_eq!(client.out_of_reach(&target, "b c", &resource), Some(Beyond::Audience("x".into())));
-        client.profile.refresh_reaches_other_targets = true;
+        Arc::make_mut(&mut client.profile).refresh_reaches_other_targets = true;
         assert_eq!(client.out_of_reach(&target, "b", &[]), None);
         assert_eq!(client.out_of_reach(&target, "", &[]), Some(Beyond::Scope("b".into())));
-        client.profile.scope_on_refresh = ScopeOnRefresh::Any;
+        Arc::make_mut(&mut client.profile).scope_on_refresh = ScopeOnRefresh::Any;
         assert_eq!(client.out_of_reach(&target, "", &[]), None);
     }
 }

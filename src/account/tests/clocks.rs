@@ -141,7 +141,7 @@ fn whatever_the_clocks_do_there_is_at_most_one_refresh_a_step() {
 #[test]
 fn a_refresh_token_never_lies_idle_while_the_box_is_on() {
     let limit = hours(72);
-    let rauthy = || Client { profile: Profile { idle_limit: Some(limit), ..Profile::generic() }, ..client() };
+    let rauthy = || Client { profile: Profile { idle_limit: Some(limit), ..Profile::generic() }.into(), ..client() };
     let mut world = World::with(rauthy(), LoginMode::Manual);
     world.sign_in(tokens("at-0", Some("rt-0"), Some(30 * 86_400)));
     let mut used = world.now;
@@ -158,7 +158,7 @@ fn a_refresh_token_never_lies_idle_while_the_box_is_on() {
 #[test]
 fn restarts_and_reboots_do_not_put_the_keep_alive_off() {
     let profile = Profile { idle_limit: Some(hours(72)), ..Profile::generic() };
-    let mut world = World::with(Client { profile, ..client() }, LoginMode::Manual);
+    let mut world = World::with(Client { profile: profile.into(), ..client() }, LoginMode::Manual);
     world.sign_in(tokens("at-0", Some("rt-0"), Some(30 * 86_400)));
     for _ in 0..5 {
         world.pass(hours(3));

@@ -318,7 +318,7 @@ fn client() -> Client {
             token: endpoint("token"),
             revocation: endpoint("revoke"),
         },
-        profile: Profile::generic(),
+        profile: Profile::generic().into(),
     }
 }
 

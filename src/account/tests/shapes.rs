@@ -159,7 +159,7 @@ fn providers() -> Vec<Provider> {
 /// A world at this provider, where a code is out and a poll is in flight.
 fn polling(provider: &Provider) -> World {
     let profile = Profile::built_in(provider.name).unwrap_or_else(|| panic!("{} has no profile", provider.name));
-    let mut world = World::with(Client { profile, ..client() }, LoginMode::Manual);
+    let mut world = World::with(Client { profile: profile.into(), ..client() }, LoginMode::Manual);
     world.login();
     world.expect(What::DeviceAuthorization);
     world.reply(answer(200, &provider.device));

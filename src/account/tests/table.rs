@@ -32,7 +32,7 @@ fn refreshing() -> World {
 }
 
 fn with_profile(profile: Profile) -> Client {
-    Client { profile, ..client() }
+    Client { profile: profile.into(), ..client() }
 }
 
 fn fault(world: &World) -> Option<Fault> {

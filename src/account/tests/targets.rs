@@ -1,6 +1,6 @@
 //! Tokens for other targets than the account's own: one grant, one queue, and no harm to either.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
 
@@ -480,8 +480,9 @@ fn what_was_never_granted_is_not_asked_for() {
         assert!(told.starts_with(&format!("Target: the sign-in was not for the {parameter}")), "{told}");
     }
     let mut wide = client();
-    wide.profile.scope_on_refresh = ScopeOnRefresh::Any;
-    wide.profile.refresh_reaches_other_targets = true;
+    let profile = Arc::make_mut(&mut wide.profile);
+    profile.scope_on_refresh = ScopeOnRefresh::Any;
+    profile.refresh_reaches_other_targets = true;
     let mut world = granted_with(wide);
     world.want(&of(Wish { scope: Some("a admin"), resource: Some("https://elsewhere/"), audience: None }), &ANY);
     let sent = world.expect(What::Refresh);
