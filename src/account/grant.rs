@@ -1,6 +1,6 @@
 //! A grant: the tokens, and the server and client they are bound to.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,8 @@ pub struct StoredGrant {
     key_bound: bool,
     #[serde(default)]
     same_token: SameToken,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    passed: BTreeMap<String, String>,
 }
 
 /// A grant. Its refresh token is never sent anywhere else than to the server it came from.
@@ -77,6 +79,8 @@ pub(super) struct Grant {
     pub key_bound: bool,
     /// What its server does with an access token that is still valid.
     pub same_token: SameToken,
+    /// What else callers get of the answers that it came with.
+    passed: BTreeMap<String, String>,
 }
 
 /// When a reply was asked for: lifetimes count from there, so that the way back is never added to them.
@@ -107,6 +111,7 @@ impl Grant {
             key_bound: got.key_bound,
             key,
             same_token: SameToken::default(),
+            passed: got.passed,
         }
     }
 
@@ -138,6 +143,7 @@ impl Grant {
             keep_alive: keep_alive(client, asked.at),
             key_bound: got.key_bound,
             same_token,
+            passed: self.passed_with(got.passed),
             ..self.clone()
         }
     }
@@ -163,6 +169,7 @@ impl Grant {
             id_token: got.id_token,
             unbound: self.key.is_some() && !got.key_bound,
             key: self.key.clone().filter(|_| got.key_bound),
+            passed: self.passed_with(got.passed),
         }
     }
 
@@ -187,6 +194,11 @@ impl Grant {
         }
         let scope = target.scope().unwrap_or_else(|| self.scope.clone());
         Ok(Arc::new(self.other_token(got, scope, asked)))
+    }
+
+    /// What callers get: a reply need not say again what was said before.
+    fn passed_with(&self, newer: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        self.passed.clone().into_iter().chain(newer).collect()
     }
 
     /// Whether the configuration still means the server and the client that this grant came from.
@@ -217,6 +229,7 @@ impl Grant {
             id_token: self.id_token.clone(),
             unbound: self.key.is_some() && !self.key_bound,
             key: self.key.clone().filter(|_| self.key_bound),
+            passed: self.passed.clone(),
         }
     }
 
@@ -238,6 +251,7 @@ impl Grant {
             proof_key: self.key.as_ref().map(ProofKey::expose),
             key_bound: self.key_bound,
             same_token: self.same_token,
+            passed: self.passed.clone(),
         }
     }
 
@@ -254,6 +268,7 @@ impl Grant {
         };
         let idle_end = stored.keep_alive.and_then(|moment| clocks.moment(moment));
         let keep_alive = keep_alive(client, clocks.now()).into_iter().chain(idle_end).min();
+        let may_pass = |name: &String| client.profile.pass_through_members.contains(name);
         let key = match &stored.proof_key {
             Some(key) => Some(ProofKey::read(key)?),
             None => None,
@@ -275,6 +290,7 @@ impl Grant {
             resource: stored.resource,
             key_bound: stored.key_bound,
             same_token: stored.same_token,
+            passed: stored.passed.into_iter().filter(|(name, _)| may_pass(name)).collect(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What an account shows of itself: the states, and the answer to a caller who wants a token.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     oauth::dpop::ProofKey,
@@ -67,6 +67,8 @@ pub struct Token {
     pub scope: String,
     /// The ID token that came with it.
     pub id_token: Option<Secret>,
+    /// What else callers get of the answer that it came with.
+    pub passed: BTreeMap<String, String>,
     /// The key that it is bound to; without one it is a bearer token.
     pub key: Option<ProofKey>,
     /// It was to be bound to one, and the server did not do so.

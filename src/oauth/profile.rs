@@ -78,6 +78,9 @@ pub struct Profile {
     /// How long a refresh token may lie unused before the server ends it, as `"360h"` or in seconds.
     #[serde(deserialize_with = "span")]
     pub idle_limit: Option<Duration>,
+    /// Members of the token answer that callers get too: texts without which the token is of no use, such as where to go.
+    #[serde(deserialize_with = "not_ours")]
+    pub pass_through_members: Vec<String>,
     /// Hosts besides the issuer's, with all below them, where the server lets people enter codes.
     pub code_pages: Vec<String>,
 }
@@ -156,6 +159,15 @@ fn something<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String
     Ok(Some(String::deserialize(deserializer)?).filter(|text| !text.is_empty()))
 }
 
+fn not_ours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    match names.iter().find(|name| name.is_empty() || !plain(name) || OURS.contains(&name.as_str())) {
+        Some(name) => Err(serde::de::Error::custom(format!("{name:?} is no member that can be passed through"))),
+        None => Ok(names),
+    }
+}
+
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -169,6 +181,9 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
     }
 }
 
+/// Members that are bearerd's own, or nobody else's.
+const OURS: [&str; 8] =
+    ["access_token", "account", "expires_at", "expires_in", "id_token", "refresh_token", "scope", "token_type"];
 /// A word of a description is no code.
 const SHORTEST_CODE: usize = 7;
 
@@ -209,6 +224,15 @@ mod tests {
         }
         assert!(toml::from_str::<Profile>("idle_limit = \"soon\"").is_err());
         assert!(Profile::built_in("kinde").is_some_and(|kinde| kinde.idle_limit.is_some()));
+    }
+
+    #[test]
+    fn no_profile_passes_a_secret_through_or_what_is_bearerds_own() {
+        for bad in ["refresh_token", "access_token", "account", "a b", "a'b", ""] {
+            assert!(toml::from_str::<Profile>(&format!("pass_through_members = [\"{bad}\"]")).is_err(), "{bad}");
+        }
+        let salesforce = Profile::built_in("salesforce").expect("a profile");
+        assert_eq!(salesforce.pass_through_members, ["instance_url"]);
     }
 
     #[test]

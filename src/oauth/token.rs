@@ -1,11 +1,12 @@
 //! The token answer (RFC 6749 §5.1).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     error::{Failure, Found},
     exchange::Response,
     id_token,
+    members::Members,
     profile::Profile,
 };
 use crate::secret::Secret;
@@ -26,6 +27,8 @@ pub struct TokenResponse {
     pub scope: Option<String>,
     /// The ID token (OpenID Connect).
     pub id_token: Option<Secret>,
+    /// What the profile lets through to callers, by name: texts without control characters.
+    pub passed: BTreeMap<String, String>,
 }
 
 impl TokenResponse {
@@ -60,6 +63,7 @@ impl TokenResponse {
             scope: members.words("scope", profile.scope_separator),
             // A JWT has no other characters (RFC 7515 §3.1); whatever has is none.
             id_token: members.text("id_token").filter(graphic).map(Secret::new),
+            passed: passed(&members, profile),
         })
     }
 
@@ -70,6 +74,15 @@ impl TokenResponse {
         members.text("refresh_token").map(Secret::new)
     }
 }
+
+fn passed(members: &Members, profile: &Profile) -> BTreeMap<String, String> {
+    let fit = |text: &&str| text.len() <= LONGEST_PASSED && !text.chars().any(char::is_control);
+    let named = profile.pass_through_members.iter();
+    named.filter_map(|name| Some((name.clone(), members.text(name).filter(fit)?.to_owned()))).collect()
+}
+
+/// More is no address, and every caller would get it.
+const LONGEST_PASSED: usize = 2048;
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +139,22 @@ mod tests {
         let bearer = read_proven(r#"{"access_token":"t","token_type":"Bearer"}"#, true);
         assert!(bearer.is_ok_and(|token| !token.key_bound), "a server that does not bind says so");
         assert!(read_proven(r#"{"access_token":"t","token_type":"mac"}"#, true).is_err());
+    }
+
+    #[test]
+    fn what_the_profile_names_is_let_through_and_nothing_else() {
+        let profile = Profile::built_in("salesforce").expect("a profile");
+        let passed = |value: &str| {
+            let body = format!(r#"{{"access_token":"t","id":"https://id","signature":"x","instance_url":{value}}}"#);
+            let response = Response { status: 200, body: body.into_bytes(), ..Response::default() };
+            TokenResponse::read(&response, &profile, false).unwrap_or_else(|failure| panic!("{failure}")).passed
+        };
+        let instance = passed("\"https://acme.my.salesforce.com\"");
+        assert_eq!(instance, [("instance_url".to_owned(), "https://acme.my.salesforce.com".to_owned())].into());
+        let long = format!("\"{}\"", "a".repeat(LONGEST_PASSED + 1));
+        for bad in ["7", "null", "\"a\\nb\"", "\"\"", "[\"a\"]", &long] {
+            assert!(passed(bad).is_empty(), "{bad}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn snapshot(state: State, left: Option<Duration>) -> Snapshot {
             lifetime: Some(hours(1)),
             scope: String::new(),
             id_token: None,
+            passed: std::collections::BTreeMap::new(),
             key: None,
             unbound: false,
         })
@@ -150,6 +151,7 @@ fn a_token_without_a_known_end_is_valid_and_satisfies_everybody() {
         lifetime: None,
         scope: String::new(),
         id_token: None,
+        passed: std::collections::BTreeMap::new(),
         key: None,
         unbound: false,
     }));

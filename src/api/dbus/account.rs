@@ -44,7 +44,7 @@ impl AccountObject {
         options: BTreeMap<String, OwnedVariant>,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, u32, HashMap<&'static str, Variant<'static>>), Refusal> {
+    ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
         let caller = self.door.caller(connection, &header).await?;
         self.door.token(&caller, &self.name, &options).await
     }

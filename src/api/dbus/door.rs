@@ -60,7 +60,7 @@ impl Door {
         caller: &Caller,
         account: &AccountName,
         given: &BTreeMap<String, OwnedVariant>,
-    ) -> Result<(String, u32, HashMap<&'static str, Variant<'static>>), Refusal> {
+    ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
         let request = options::token_request(given)?;
         let token = self.broker.token(caller, Some(account.as_str()), &request);
         // The broker gives up first, as it has more to say then.

@@ -63,16 +63,16 @@ pub fn prompt(account: &AccountName, prompt: &Prompt, now: Now) -> HashMap<&'sta
 }
 
 /// What `GetToken` says besides the token.
-pub fn details(answer: &TokenAnswer) -> HashMap<&'static str, Variant<'static>> {
-    let mut dict = HashMap::from([
-        ("token_type", Variant::from(answer.token.token_type())),
-        ("scope", answer.token.scope.clone().into()),
-        ("account", answer.account.to_string().into()),
-    ]);
-    if let Some(end) = answer.expires_at {
-        dict.insert("expires_at", end.into());
-    }
-    dict
+pub fn details(answer: &TokenAnswer) -> HashMap<String, Variant<'static>> {
+    let ours = [
+        ("token_type", Some(Variant::from(answer.token.token_type()))),
+        ("scope", Some(answer.token.scope.clone().into())),
+        ("account", Some(answer.account.to_string().into())),
+        ("expires_at", answer.expires_at.map(Variant::from)),
+    ];
+    let ours = ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let passed = answer.token.passed.iter().map(|(name, value)| (name.clone(), value.clone().into()));
+    ours.chain(passed).collect()
 }
 
 /// What `SignProof` says besides the proof.

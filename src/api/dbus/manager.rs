@@ -21,7 +21,7 @@ impl Manager {
         options: BTreeMap<String, OwnedVariant>,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, u32, HashMap<&'static str, Variant<'static>>), Refusal> {
+    ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
         let caller = self.0.caller(connection, &header).await?;
         let account = self.0.broker.find_for_token(&caller, named(account))?;
         self.0.token(&caller, &account, &options).await

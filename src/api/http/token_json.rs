@@ -22,6 +22,9 @@ pub fn token_json(answer: &TokenAnswer) -> Vec<u8> {
     if let Some(id_token) = id_token {
         token(&mut json, ",\"id_token\":", id_token);
     }
+    for (name, value) in &issued.passed {
+        text(&mut json, &format!(",\"{name}\":"), value);
+    }
     json.push(b'}');
     json
 }
