@@ -27,7 +27,10 @@ pub(super) fn understand(
     let before = problems.len();
     let mut reader = Reader { name, source, problems, exposed: Vec::new() };
     let mut profile = reader.profile(fragment.provider.as_ref(), providers);
-    profile.code_pages.extend(reader.hosts(&fragment.code_pages));
+    // Most accounts share their profile with others.
+    if !fragment.code_pages.is_empty() {
+        Arc::make_mut(&mut profile).code_pages.extend(reader.hosts(&fragment.code_pages));
+    }
     let issuer = fragment.issuer.as_ref().map(|issuer| issuer.get_ref().clone()).or(profile.issuer.clone());
     let endpoints = reader.endpoints(&fragment, issuer.as_deref(), &profile);
     let client = Client {

@@ -64,7 +64,7 @@ mod tests {
         let at = |path: &str| Endpoint::parse(&format!("{issuer}{path}")).expect("an endpoint");
         let server = Server { device_authorization: at("/device"), token: at("/token"), revocation: None };
         let code_pages = pages.iter().map(|page| (*page).to_owned()).collect();
-        let profile = Profile { code_pages, ..Profile::default() };
+        let profile = Profile { code_pages, ..Profile::default() }.into();
         let client = Client { issuer: Some(issuer.into()), profile, ..Client::default() };
         stranger([page.to_owned()].iter(), &server, &client)
     }
