@@ -78,27 +78,31 @@ fn a_person_signs_in_once_and_the_token_stays_fresh() {
     assert_eq!(server.post("/revoke", "client_id=box&token=unknown").0, 401);
 }
 
-#[test]
-fn a_person_who_says_nothing_and_one_whose_code_is_taken_back() {
-    let server = Glewlwyd::start(json!({ "device-authorization-expiration": 6 }));
+/// What becomes of a sign-in to which the person has said nothing, when the status says this.
+fn outcome(server: &Glewlwyd, meanwhile: impl Fn(&Glewlwyd), status: &str) -> String {
     server.add_client("box", json!({}));
-    let mut daemon = Daemon::start(&config(&server, "box", ""));
-    let outcome = |daemon: &Daemon| {
-        let account = daemon.get("/v1/accounts/box");
-        (account.text("state"), account.text("reason"))
-    };
+    let mut daemon = Daemon::start(&config(server, "box", ""));
     let prompt = daemon.post("/v1/accounts/box/login");
     server.look_at("box", &prompt.text("verification_uri_complete"));
-    server.disable_codes();
-    daemon.wait_for_status("the sign-in was denied");
-    assert_eq!(outcome(&daemon), ("signed_out".into(), "denied".into()));
-
-    let prompt = daemon.post("/v1/accounts/box/login");
-    server.look_at("box", &prompt.text("verification_uri_complete"));
-    daemon.wait_for_status("not entered in time");
-    assert_eq!(outcome(&daemon), ("signed_out".into(), "code_expired".into()));
+    meanwhile(server);
+    daemon.wait_for_status(status);
+    let account = daemon.get("/v1/accounts/box");
+    assert_eq!(account.text("state"), "signed_out");
     assert_eq!(server.refresh_tokens("box"), (0, 0));
+    account.text("reason")
+}
+
+#[test]
+fn a_person_who_says_no_closes_the_page_and_the_code_runs_out() {
+    let server = Glewlwyd::start(json!({ "device-authorization-expiration": 6 }));
+    assert_eq!(outcome(&server, |_| (), "not entered in time"), "code_expired");
     saw("denial", "no word for it, the code runs out");
+}
+
+#[test]
+fn a_code_that_an_administrator_takes_back_was_denied() {
+    let server = Glewlwyd::start(json!({}));
+    assert_eq!(outcome(&server, Glewlwyd::disable_codes, "the sign-in was denied"), "denied");
 }
 
 /// Signs in, refreshes three times, restarts, signs out, by a client that proves who it is.
