@@ -39,7 +39,7 @@ test:
 providers:
 	sh tests/prepare.sh
 	rm -f $(SEEN)
-	BEARERD_SEEN=$(SEEN) $(CARGO) test --locked --test client_auth --test glewlwyd --test real_server
+	BEARERD_SEEN=$(SEEN) $(CARGO) test --locked --test client_auth --test glewlwyd --test real_server --test register
 	BEARERD_TABLE_OF=$(SEEN) BEARERD_WRITE=1 $(CARGO) test --locked --test paper real_servers
 
 torture:

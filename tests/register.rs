@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use support::{
     authorization_server::{AuthorizationServer, Endpoint, Reply},
     daemon::{Daemon, program},
+    glewlwyd::Glewlwyd,
     oidc_provider::OidcProvider,
+    seen::seen,
 };
 use tempfile::TempDir;
 
@@ -138,6 +140,19 @@ fn a_public_client_is_registered_printed_and_signed_in() {
     fs::create_dir(here.path("accounts.d")).expect("a folder");
     fs::write(here.path("accounts.d/kitchen.toml"), &ran.stdout).expect("an account");
     whole_life(&server, here, "kitchen", client_id, "none");
+    seen("oidc-provider", "client registration", "yes");
+}
+
+#[test]
+fn a_server_that_has_another_name_for_the_grant_registers_nobody() {
+    let server = Glewlwyd::start(json!({
+        "register-client-allowed": true, "register-client-auth-scope": [], "register-client-credentials-scope": [],
+    }));
+    let here = Box::new();
+    let ran = here.register(&server.issuer, &["--ca-file", &server.ca().display().to_string(), "--write"]);
+    ran.badly(1, &["invalid_client_metadata", "grant_types must have one of"]);
+    assert_eq!(here.names(), ["bearerd.toml"]);
+    seen("glewlwyd", "client registration", "no, it has another name for the grant");
 }
 
 #[test]

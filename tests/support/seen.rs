@@ -16,7 +16,7 @@ pub fn seen(server: &str, feature: &str, result: &str) {
 pub const SERVERS: [&str; 2] = ["oidc-provider", "glewlwyd"];
 
 /// The rows of the table.
-pub const FEATURES: [&str; 17] = [
+pub const FEATURES: [&str; 18] = [
     "discovery",
     "sign-in",
     "the token opens a resource",
@@ -34,4 +34,5 @@ pub const FEATURES: [&str; 17] = [
     "DPoP with forced nonces",
     "resource indicators",
     "narrower scope",
+    "client registration",
 ];
