@@ -50,7 +50,7 @@ impl Identity {
         let Some(claims) = id_token.and_then(IdToken::read) else {
             return if pinned.is_some() { Err(Stranger::Unnamed) } else { Ok(None) };
         };
-        let over = |(end, now): (u64, u64)| end + LEEWAY < now;
+        let over = |(end, now): (u64, u64)| end.saturating_add(LEEWAY) < now;
         if claims.expires.zip(asked.wall.map(|wall| wall.0)).is_some_and(over) {
             return Err(Stranger::Expired);
         }

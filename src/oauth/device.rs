@@ -47,13 +47,14 @@ impl DeviceAuthorization {
             .filter(|uri| is_showable(uri))
             .ok_or(garbled("a reply without a usable verification_uri"))?;
         let complete = members.text("verification_uri_complete");
+        let interval = members.seconds("interval").filter(|pause| !pause.is_zero());
         Ok(Self {
             device_code: Secret::new(device_code),
             user_code: user_code.to_owned(),
             verification_uri: verification_uri.to_owned(),
             verification_uri_complete: complete.filter(|uri| is_showable(uri)).map(str::to_owned),
             expires_in: members.seconds("expires_in").unwrap_or(DEFAULT_EXPIRES_IN),
-            interval: members.seconds("interval").filter(|pause| !pause.is_zero()).unwrap_or(DEFAULT_INTERVAL),
+            interval: interval.map_or(DEFAULT_INTERVAL, |pause| pause.max(SHORTEST_INTERVAL)),
             qr_code: members.text("qr_code").filter(|picture| is_png(picture)).map(str::to_owned),
         })
     }
@@ -72,6 +73,8 @@ fn is_png(picture: &str) -> bool {
 
 /// RFC 8628 §3.2: the interval where the server gives none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// RFC 8628 §3.2 has whole seconds; what is between none and one of them would be a hot loop.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Salesforce sends no lifetime; ten minutes is what most others grant.
 const DEFAULT_EXPIRES_IN: Duration = Duration::from_secs(600);
 
@@ -105,6 +108,8 @@ mod tests {
         for extra in ["", r#","interval":0"#, r#","interval":-1"#, r#","interval":null"#, r#","interval":"often""#] {
             assert_eq!(read(&minimal(extra)).map(|a| a.interval.as_secs()).ok(), Some(5), "{extra}");
         }
+        let short = read(&minimal(r#","interval":0.001"#)).map(|a| a.interval.as_secs());
+        assert_eq!(short.ok(), Some(1), "no hot loop");
         assert_eq!(read(&minimal(r#","interval":"7""#)).map(|a| a.interval.as_secs()).ok(), Some(7));
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::members::Members;
+use super::members::{Members, TEN_YEARS};
 use crate::secret::Secret;
 
 /// What an ID token says about who signed in, and for whom it is.
@@ -36,10 +36,11 @@ impl IdToken {
     }
 }
 
-/// The lifetime that a JWT states by its own `iat` and `exp`, whatever the clocks say.
+/// The lifetime that a JWT states by its own `iat` and `exp`, whatever the clocks say; ten years at most.
 pub fn stated_lifetime(token: &Secret) -> Option<Duration> {
     let claims = claims(token)?;
-    claims.moment("exp")?.checked_sub(claims.moment("iat")?).map(Duration::from_secs)
+    let stated = claims.moment("exp")?.checked_sub(claims.moment("iat")?).map(Duration::from_secs);
+    stated.map(|lifetime| lifetime.min(TEN_YEARS))
 }
 
 /// The end in Unix seconds that is written in a JWT: the same token can never live longer.
@@ -89,6 +90,8 @@ mod tests {
     #[test]
     fn a_lifetime_needs_both_ends() {
         assert_eq!(stated_lifetime(&jwt(r#"{"iat":100,"exp":160}"#)), Some(Duration::from_secs(60)));
+        let endless = stated_lifetime(&jwt(r#"{"iat":0,"exp":18446744073709551615}"#));
+        assert_eq!(endless, Some(TEN_YEARS), "no sum with it overflows");
         for claims in ["{}", r#"{"exp":160}"#, r#"{"iat":160,"exp":100}"#, r#"{"iat":"x","exp":-1}"#] {
             assert_eq!(stated_lifetime(&jwt(claims)), None, "{claims}");
         }

@@ -87,7 +87,8 @@ impl Members {
     }
 }
 
-const TEN_YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
+/// Nothing lasts longer, so that no sum overflows.
+pub(super) const TEN_YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 #[cfg(test)]
 mod tests {
