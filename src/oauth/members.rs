@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
+use super::error::harmless;
+
 /// The members of a reply by name. Unknown ones are kept and ignored (RFC 6749 §5.1).
 pub struct Members(Map<String, Value>);
 
@@ -75,7 +77,8 @@ impl Members {
     }
 
     /// A list of words, from an array of strings or from a string with spaces, or with another separator too; nothing in
-    /// it is `None`.
+    /// it is `None`. What no scope may contain (RFC 6749 §3.3) becomes a question mark: it would reach screens, and left
+    /// out it could make two words equal that are not.
     pub fn words(&self, name: &str, separator: Option<char>) -> Option<String> {
         let between = |c: char| c.is_whitespace() || Some(c) == separator;
         let words = match self.0.get(name)? {
@@ -83,7 +86,7 @@ impl Members {
             Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
             _ => return None,
         };
-        (!words.is_empty()).then_some(words)
+        (!words.is_empty()).then(|| harmless(&words, usize::MAX))
     }
 }
 
@@ -124,6 +127,8 @@ mod tests {
         assert_eq!(members(r#"{"scope":["a","b"]}"#).words("scope", None).as_deref(), Some("a b"));
         assert_eq!(members(r#"{"scope":""}"#).words("scope", None), None);
         assert_eq!(members(r#"{"scope":null}"#).words("scope", None), None);
+        let hostile = members(r#"{"scope":"a\u0000 \u202eb\u001b[2J c"}"#).words("scope", None);
+        assert_eq!(hostile.as_deref(), Some("a? ?b?[2J c"));
     }
 
     #[test]
