@@ -119,7 +119,7 @@ impl Account {
                 self.brought(Brought { target, token }, now);
             }
             Err(failure) => {
-                let failure = failure.without(&self.session.sent_secrets());
+                let failure = failure.without(&self.session.sent_secrets(&self.client));
                 self.targets.refused(&target, &failure, now, &mut self.rng);
             }
         }

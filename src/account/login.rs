@@ -25,6 +25,7 @@ use crate::{
         exchange::{Endpoint, Request, Response},
         token::TokenResponse,
     },
+    secret::Secret,
     time::{Instant, Now, span},
 };
 
@@ -212,6 +213,7 @@ impl Login {
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Outcome {
+        let secret: Vec<&Secret> = client.auth.sent_secret().into_iter().collect();
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => Outcome::GoesOn,
             Step::Discovering(search) => self.discovered(search, reply, client, now, rng),
@@ -223,13 +225,13 @@ impl Login {
                         self.step = Step::Waiting(Box::new(Waiting::new(answer, *server, client, asked.at, now)));
                         Outcome::GoesOn
                     }
-                    Err(failure) => self.fail(&failure, now, rng),
+                    Err(failure) => self.fail(&failure.without(&secret), now, rng),
                 }
             }
             Step::Waiting(waiting) => {
                 let read =
                     reply.and_then(|response| TokenResponse::read(&response, &client.profile, self.key.is_some()));
-                self.polled(waiting, read, client, asked, now, rng)
+                self.polled(waiting, read.map_err(|failure| failure.without(&secret)), client, asked, now, rng)
             }
         }
     }

@@ -54,7 +54,8 @@ impl Account {
     }
 
     fn login_replied(&mut self, reply: Result<Response, Unreachable>, asked: Asked, now: Instant) {
-        let reply = reply.map_err(|failure| Failure::Unreachable(failure).without(&self.login.sent_secrets()));
+        let reply =
+            reply.map_err(|failure| Failure::Unreachable(failure).without(&self.login.sent_secrets(&self.client)));
         let was_out = self.login.prompt().is_some();
         match self.login.reply(reply, &self.client, asked, now, &mut self.rng) {
             Outcome::GoesOn | Outcome::Over(None) => {}
@@ -108,7 +109,7 @@ impl Account {
                 }
             }
         }
-        let read = read.map_err(|failure| failure.without(&self.session.sent_secrets()));
+        let read = read.map_err(|failure| failure.without(&self.session.sent_secrets(&self.client)));
         let margin = self.schedule.refresh_margin;
         let mut means = Means { client: &self.client, margin, ledger: &mut self.ledger, rng: &mut self.rng, now };
         if let Some((target, failure)) = self.session.reply(read, lone, asked, &mut means) {

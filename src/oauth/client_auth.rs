@@ -134,6 +134,14 @@ impl ClientAuth {
         Request { endpoint: endpoint.clone(), form: Some(form), json: None, authorization, proof: None, assertion }
     }
 
+    /// The secret that goes with each request as it is, to be kept out of every text.
+    pub fn sent_secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Basic(secret, _) | Self::Post(secret) => Some(secret),
+            Self::None | Self::Certificate(_) | Self::Assertion(..) => None,
+        }
+    }
+
     /// The certificate of the connections, and its private key, in PEM.
     pub fn identity(&self) -> Option<&Secret> {
         match self {

@@ -166,19 +166,17 @@ impl Failure {
     /// Takes out of the texts what we sent, should the server have echoed it.
     #[must_use]
     pub fn without(mut self, secrets: &[&Secret]) -> Self {
-        let text = match &mut self {
-            Self::Refused(Refusal { description: Some(text), .. }) => text,
-            Self::Unreachable(Unreachable { cause, .. }) => cause,
-            _ => return self,
-        };
-        for secret in secrets {
-            *text = text.replace(secret.expose(), REMOVED);
-            // A long one may have been cut off together with the text.
-            let is_cut_off = |rest: &str| rest.len() >= SHORTEST_CUT && secret.expose().starts_with(rest);
-            if let Some((start, _)) = text.char_indices().find(|(at, _)| is_cut_off(&text[*at..])) {
-                text.truncate(start);
-                text.push_str(REMOVED);
+        let texts = match &mut self {
+            Self::Refused(Refusal { error, description, .. }) => {
+                let word = if let ErrorCode::Other(word) = error { Some(word) } else { None };
+                [word, description.as_mut()]
             }
+            Self::Unreachable(Unreachable { cause, .. }) => [Some(cause), None],
+            Self::Garbled { found: Found::Foreign(word), .. } => [Some(word), None],
+            Self::Garbled { .. } | Self::Busy { .. } => [None, None],
+        };
+        for text in texts.into_iter().flatten() {
+            secrets.iter().for_each(|secret| remove(text, secret));
         }
         self
     }
@@ -239,6 +237,18 @@ fn describe(body: &[u8]) -> Found {
 pub fn harmless(text: &str, limit: usize) -> String {
     let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     text.chars().take(limit).map(printable).collect()
+}
+
+/// Takes a secret out of a text that was made harmless, and so may the secret have been.
+fn remove(text: &mut String, secret: &Secret) {
+    let secret = harmless(secret.expose(), usize::MAX);
+    *text = text.replace(&secret, REMOVED);
+    // A long one may have been cut off together with the text.
+    let is_cut_off = |rest: &str| rest.len() >= SHORTEST_CUT && secret.starts_with(rest);
+    if let Some((start, _)) = text.char_indices().find(|(at, _)| is_cut_off(&text[*at..])) {
+        text.truncate(start);
+        text.push_str(REMOVED);
+    }
 }
 
 /// What stands in the place of a secret.
@@ -369,5 +379,12 @@ mod tests {
         let Err(failure) = check(400, body) else { panic!("a success") };
         let shown = failure.without(&[&Secret::new("s3cret")]).to_string();
         assert_eq!(shown, "the server refused: x?[31m? (token (removed)? is bad)");
+        for (status, shown) in [
+            (400, "the server refused: no (removed)! here"),
+            (403, "not an OAuth answer but the error \"no (removed)! here\" (HTTP 403)"),
+        ] {
+            let Err(failure) = check(status, r#"{"error":"no s\u00e9cret! here"}"#) else { panic!("a success") };
+            assert_eq!(failure.without(&[&Secret::new("sécret")]).to_string(), shown, "in the word itself");
+        }
     }
 }

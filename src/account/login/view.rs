@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::{Login, Step};
 use crate::{
     account::snapshot::{Prompt, Trouble},
-    oauth::{client::Server, dpop::ProofKey},
+    oauth::{
+        client::{Client, Server},
+        dpop::ProofKey,
+    },
     secret::Secret,
     time::Instant,
 };
@@ -50,11 +53,9 @@ impl Login {
     }
 
     /// What the request in flight carries, to be kept out of every text.
-    pub fn sent_secrets(&self) -> Vec<&Secret> {
-        match &self.step {
-            Step::Waiting(waiting) => vec![waiting.device_code()],
-            _ => Vec::new(),
-        }
+    pub fn sent_secrets<'a>(&'a self, client: &'a Client) -> Vec<&'a Secret> {
+        let code = if let Step::Waiting(waiting) = &self.step { Some(waiting.device_code()) } else { None };
+        code.into_iter().chain(client.auth.sent_secret()).collect()
     }
 
     /// What its requests have to prove possession of.

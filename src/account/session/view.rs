@@ -8,6 +8,7 @@ use crate::{
         grant::Grant,
         snapshot::{Fault, Reason, State, Token, Trouble},
     },
+    oauth::client::Client,
     secret::Secret,
     time::Instant,
 };
@@ -123,9 +124,9 @@ impl Session {
     }
 
     /// What the request in flight carries, to be kept out of every text.
-    pub fn sent_secrets(&self) -> Vec<&Secret> {
-        let grant = self.grant.as_ref();
-        grant.into_iter().flat_map(|grant| grant.refresh_token.iter().chain([&grant.access_token])).collect()
+    pub fn sent_secrets<'a>(&'a self, client: &'a Client) -> Vec<&'a Secret> {
+        let own = self.grant.iter().flat_map(|grant| grant.refresh_token.iter().chain([&grant.access_token]));
+        own.chain(client.auth.sent_secret()).collect()
     }
 
     /// Whether this grant brings a token that is not the published one.

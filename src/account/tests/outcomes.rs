@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     account::{Answer, Fault, Need},
-    oauth::client::{Client, Endpoints},
+    oauth::{
+        client::{Client, Endpoints},
+        client_auth::{BasicHalves, ClientAuth},
+    },
+    secret::Secret,
 };
 
 fn polling() -> World {
@@ -130,6 +134,31 @@ fn a_device_code_that_the_server_echoes_is_not_shown() {
     world.pause();
     world.reply(answer(400, &json!({"error": "invalid_grant", "error_description": "no such code: dc-s3cret"})));
     assert_eq!(world.trouble(), "the server refused: invalid_grant (no such code: (removed))");
+}
+
+#[test]
+fn a_client_secret_that_the_server_echoes_is_not_shown() {
+    let secret = || Secret::new("s3cret");
+    for auth in [ClientAuth::Post(secret()), ClientAuth::Basic(secret(), BasicHalves::Verbatim)] {
+        let mut world = World::with(Client { auth, ..client() }, LoginMode::Manual);
+        for step in ["the device request", "a poll", "a refresh"] {
+            match step {
+                "the device request" => world.login(),
+                "a poll" => {
+                    world.login();
+                    world.reply(code(5, 600));
+                    world.pause();
+                }
+                _ => {
+                    world.sign_in(tokens("at-0", Some("rt-0"), Some(3600)));
+                    world.pass(secs(60));
+                    world.refresh();
+                }
+            }
+            world.reply(answer(400, &json!({"error": "invalid_client", "error_description": "s3cret is not it"})));
+            assert!(world.trouble().contains("invalid_client ((removed) is not it)"), "{step}: {}", world.trouble());
+        }
+    }
 }
 
 #[test]
