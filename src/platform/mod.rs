@@ -6,6 +6,7 @@ pub mod client_socket;
 pub mod clock;
 pub mod console;
 pub mod credential;
+pub mod headers;
 pub mod hook;
 pub mod journal;
 pub mod kernel;

@@ -1,16 +1,12 @@
 //! What is signed for one request alone needs of the machine: randomness, and a time that its reader agrees with (RFC 9449
 //! §4.3, RFC 7523 §3).
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::SystemTime,
-};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use httpdate::parse_http_date;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::clock;
+use super::{clock, headers};
 use crate::{
     oauth::{
         assertion::Assertion,
@@ -43,8 +39,7 @@ fn unused_id() -> Option<String> {
 
 /// Takes note of the `Date` header of an answer from a server whose certificate was good.
 pub fn learn_time(date: Option<&str>) {
-    let date = date.and_then(|date| parse_http_date(date).ok());
-    let Some(theirs) = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok()) else { return };
+    let Some(theirs) = date.and_then(headers::date) else { return };
     let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
     AHEAD.store(signed(theirs.as_secs()).saturating_sub(signed(clock::since_1970().as_secs())), Ordering::Relaxed);
 }

@@ -7,13 +7,12 @@ use std::{
     error::Error,
     io,
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use httpdate::parse_http_date;
 use reqwest::{Certificate, Identity, header, redirect, retry};
 
-use super::{clock, proof};
+use super::{clock, headers, proof};
 use crate::{
     oauth::{
         dpop::Statement,
@@ -62,8 +61,7 @@ impl Provider {
     pub async fn greet(&self, endpoint: &Endpoint) -> Result<Option<UnixTime>, Unreachable> {
         let client = self.client()?;
         let response = client.get(endpoint.url().clone()).send().await.map_err(|error| unreachable(&error))?;
-        let date = response.headers().get(header::DATE).and_then(|date| parse_http_date(date.to_str().ok()?).ok());
-        let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let since_1970 = text(response.headers(), "date").and_then(headers::date);
         Ok(since_1970.map(|since| UnixTime(since.as_secs())))
     }
 
@@ -97,7 +95,7 @@ impl Provider {
         let status = response.status().as_u16();
         let headers = response.headers();
         proof::learn_time(text(headers, "date"));
-        let retry_after = retry_after(headers);
+        let retry_after = headers::pause(|name| text(headers, name), clock::since_1970());
         let dpop_nonce = text(headers, "dpop-nonce").map(str::to_owned);
         Ok(Response { status, retry_after, body: read_body(response).await?, dpop_nonce })
     }
@@ -189,21 +187,6 @@ fn text<'a>(headers: &'a header::HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// How long the server asks us to stay away, in the ways that servers say it: `Retry-After` as seconds or as a date,
-/// `RateLimit-Reset` in seconds (Kinde), `x-retry-not-before` as Unix time (Rauthy).
-fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    let seconds = |name| text(headers, name)?.parse().ok().map(Duration::from_secs);
-    let until = |moment: Duration| moment.saturating_sub(clock::since_1970());
-    let date = || {
-        let date = parse_http_date(text(headers, "retry-after")?).ok()?;
-        date.duration_since(SystemTime::UNIX_EPOCH).ok().map(until)
-    };
-    seconds("retry-after")
-        .or_else(date)
-        .or_else(|| seconds("ratelimit-reset"))
-        .or_else(|| seconds("x-retry-not-before").map(until))
-}
-
 const DPOP: &str = "dpop";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -211,22 +194,6 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pause(name: &'static str, value: &str) -> Option<u64> {
-        let mut headers = header::HeaderMap::new();
-        headers.insert(name, value.parse().expect("a header value"));
-        retry_after(&headers).map(|pause| pause.as_secs())
-    }
-
-    #[test]
-    fn servers_say_in_many_ways_when_to_come_back() {
-        assert_eq!(pause("retry-after", "120"), Some(120));
-        assert_eq!(pause("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
-        assert_eq!(pause("retry-after", "soon"), None);
-        assert_eq!(pause("ratelimit-reset", "7"), Some(7));
-        let in_an_hour = (clock::since_1970().as_secs() + 3600).to_string();
-        assert!(pause("x-retry-not-before", &in_an_hour).is_some_and(|pause| (3590..=3600).contains(&pause)));
-    }
 
     #[test]
     fn a_certificate_that_is_out_of_its_time_is_told_from_one_that_is_wrong() {
