@@ -6,6 +6,8 @@ use std::{
     os::unix::net::{UnixDatagram, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -80,6 +82,23 @@ impl Daemon {
                 return status;
             }
         }
+    }
+
+    /// From now on reads by itself what the daemon sends to systemd, and keeps it there. A daemon whose notices nobody reads
+    /// waits once there are some hundred; a test in which that much happens needs this.
+    pub fn collect_notices(&self) -> Arc<Mutex<String>> {
+        let notify = self.notify.try_clone().expect("a socket");
+        let collected: Arc<Mutex<String>> = Arc::default();
+        let notices = collected.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(length) = notify.recv(&mut buffer) {
+                let mut notices = notices.lock().expect("a lock");
+                notices.push_str(&String::from_utf8_lossy(&buffer[..length]));
+                notices.push('\n');
+            }
+        });
+        collected
     }
 
     pub fn get(&self, path: &str) -> Reply {
@@ -188,7 +207,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
+        if thread::panicking() {
             return eprintln!("--- the daemon's log ---\n{}", self.log());
         }
         let shown = [self.log(), self.statuses.join("\n")].concat();
