@@ -13,7 +13,12 @@ CARGO ?= cargo
 EXPOSURE = 12
 
 # make torture runs what the tests try a few times as often as docs/threat-model.md and docs/reliability.md speak of.
-.PHONY: bench build demo providers reliability torture test check deny units
+# make fuzz RUNS=10000000 lets libFuzzer look for what the tests miss, target by target; it needs a nightly toolchain and
+# cargo-fuzz (cargo install --locked cargo-fuzz). What it finds its way by stays out of the committed corpus.
+RUNS = 100000
+FUZZ_TARGETS = $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ_FOUND = fuzz/target/found
+.PHONY: bench build demo fuzz providers reliability torture test check deny units
 
 build:
 	$(CARGO) build --release --locked
@@ -45,6 +50,13 @@ providers:
 torture:
 	BEARERD_TORTURE=full $(CARGO) test --release --locked --test limits --test memory --test same_rules --test torture -- --nocapture --test-threads=1
 	BEARERD_TORTURE=full $(CARGO) test --release --locked --test booted_systemd no_trick -- --nocapture
+
+fuzz:
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(FUZZ_FOUND)/$$target && \
+		$(CARGO) +nightly fuzz run $$target $(FUZZ_FOUND)/$$target fuzz/corpus/$$target -- \
+			-runs=$(RUNS) -max_len=4096 -timeout=10 -print_final_stats=1 || exit 1; \
+	done
 
 check:
 	$(CARGO) fmt --check
