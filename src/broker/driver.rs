@@ -23,7 +23,7 @@ use crate::{
         exchange::{Response, Unreachable},
         target::Target,
     },
-    platform::{clock, proof, provider::Provider, store::Store},
+    platform::{clock, proof, provider::Provider, store::Store, tick::Ticks},
     time::Now,
 };
 
@@ -119,6 +119,7 @@ pub(super) struct World {
     pub changed: watch::Sender<u64>,
     pub general: watch::Receiver<Option<General>>,
     pub tally: Arc<Tally>,
+    pub ticks: Ticks,
 }
 
 /// What a piece of work brought.
@@ -166,7 +167,7 @@ impl Driver {
             if stopping && !self.machine.is_busy() && self.work.is_empty() {
                 return;
             }
-            let wake = tokio::time::sleep(self.next_wake());
+            let due = self.until_due();
             tokio::select! {
                 Some(done) = self.work.join_next() => self.finish(done),
                 Some(command) = self.commands.recv() => self.obey(command),
@@ -174,7 +175,7 @@ impl Driver {
                     stopping = true;
                     self.machine.handle_stop();
                 }
-                () = wake => self.machine.handle_deadline(clock::boot()),
+                () = self.world.ticks.wait(due) => self.machine.handle_deadline(clock::boot()),
             }
         }
     }
@@ -256,17 +257,16 @@ impl Driver {
         self.waiting.push(Waiting { until: now.boot + patience, what });
     }
 
-    /// Until the next thing is due; never long, because the timer stands still in suspend and the boot clock does not.
-    fn next_wake(&self) -> Duration {
+    /// Until the next thing is due, by the boot clock.
+    fn until_due(&self) -> Duration {
         let now = clock::boot();
         let callers = self.waiting.iter().map(|waiting| waiting.until).min();
         let due = self.machine.poll_deadline(now).into_iter().chain(callers).min();
-        due.map_or(LONGEST_SLEEP, |due| now.until(due)).min(LONGEST_SLEEP)
+        due.map_or(Duration::MAX, |due| now.until(due))
     }
 
     fn publish(&mut self) {
-        let now = clock::now();
-        let snapshot = self.machine.snapshot(now.boot);
+        let snapshot = self.machine.snapshot(clock::boot());
         let old = self.views.borrow().clone();
         if snapshot.shows_the_same_as(&old.snapshot) {
             return;
@@ -276,7 +276,7 @@ impl Driver {
             self.world.tally.attempted(snapshot.attempts - self.counted, &snapshot);
             self.counted = snapshot.attempts;
         }
-        self.tell(&snapshot, now);
+        self.tell(&snapshot, clock::now());
         let revision = *self.world.changed.borrow() + 1;
         self.views.send_replace(Arc::new(View { snapshot, revision }));
         self.world.changed.send_replace(revision);
@@ -318,7 +318,6 @@ pub(super) fn seed() -> Seed {
 }
 
 const COMMANDS: usize = 64;
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long a caller waits who does not say how long.
 const PATIENCE: Duration = Duration::from_secs(15);
 const LOGIN_PATIENCE: Duration = Duration::from_secs(60);

@@ -159,6 +159,7 @@ impl Broker {
             changed: self.changed.clone(),
             general: self.general(),
             tally,
+            ticks: self.ticks(),
         };
         Driver::start(name.clone(), machine, world)
     }

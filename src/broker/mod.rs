@@ -21,7 +21,7 @@ mod waiting;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, RwLock},
+    sync::{Arc, OnceLock, RwLock},
     time::Duration,
 };
 
@@ -43,7 +43,7 @@ pub use crate::platform::store::Protection;
 use crate::{
     account::{AccountName, Prompt},
     config::{AccountSettings, Action, Rules, TokenFile},
-    platform::{clock, peer::Caller, provider::Provider, store::Store, unit::Units},
+    platform::{clock, peer::Caller, provider::Provider, store::Store, tick::Ticks, unit::Units},
 };
 
 /// All accounts, and what callers may do to them.
@@ -58,6 +58,7 @@ pub struct Broker {
     general: watch::Sender<Option<General>>,
     reloading: Mutex<()>,
     audit: audit::Audit,
+    ticks: OnceLock<Ticks>,
 }
 
 type Accounts = BTreeMap<AccountName, Arc<Entry>>;
@@ -82,6 +83,7 @@ impl Broker {
             general: watch::Sender::new(None),
             reloading: Mutex::default(),
             audit: audit::Audit::default(),
+            ticks: OnceLock::new(),
         }
     }
 
@@ -127,6 +129,11 @@ impl Broker {
     /// Ticks whenever an account publishes something, or accounts come or go: the number of the last change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// What wakes everybody who waits long, together and in suspend too. The caller has to be in a runtime.
+    pub fn ticks(&self) -> Ticks {
+        self.ticks.get_or_init(Ticks::start).clone()
     }
 
     /// The accounts that the caller has any right to.

@@ -36,7 +36,7 @@ struct Teller {
 
 impl Teller {
     async fn tell(&mut self, broker: &Broker) {
-        let mut changes = broker.changes();
+        let (mut changes, mut ticks) = (broker.changes(), broker.ticks());
         loop {
             changes.mark_unchanged();
             let display = broker.general().borrow().as_ref().map(|general| general.display.clone());
@@ -48,7 +48,13 @@ impl Teller {
             let views = if self.command.is_empty() { Vec::new() } else { broker.views() };
             match self.told.next(&prompts(&views), clock::boot()) {
                 Some(call) => self.run(&call, &views, LIMIT).await,
-                None => wait(&mut changes, self.told.reminder()).await,
+                None => {
+                    let pause = self.told.reminder().map_or(Duration::MAX, |at| clock::boot().until(at));
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        () = ticks.wait(pause) => {}
+                    }
+                }
             }
         }
     }
@@ -64,11 +70,6 @@ impl Teller {
         let hidden = (!self.log_code).then_some(call.code.as_str());
         hook::run(&self.command, Message { text: &text, hidden }, limit).await;
     }
-}
-
-async fn wait(changes: &mut tokio::sync::watch::Receiver<u64>, reminder: Option<Instant>) {
-    let pause = reminder.map_or(LONGEST_WAIT, |at| clock::boot().until(at)).min(LONGEST_WAIT);
-    let _ = tokio::time::timeout(pause, changes.changed()).await;
 }
 
 /// What the program knows: the codes that it has heard of and not heard the end of.
@@ -158,8 +159,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 const LIMIT_AT_STOP: Duration = Duration::from_secs(2);
 /// Before the first reminder; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// Timers stand still in suspend, and the boot clock does not.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

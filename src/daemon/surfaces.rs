@@ -10,13 +10,13 @@ use crate::{
     platform::{
         clock,
         console::{self, Console},
-        systemd,
+        systemd, tick,
     },
 };
 
 /// Keeps `systemctl status` current: on every change, and while minutes count down.
 pub(super) async fn show_status(broker: Arc<Broker>) {
-    let mut changes = broker.changes();
+    let (mut changes, mut ticks) = (broker.changes(), broker.ticks());
     let mut shown = String::new();
     loop {
         changes.mark_unchanged();
@@ -29,7 +29,10 @@ pub(super) async fn show_status(broker: Arc<Broker>) {
         }
         let somebody_waits = views.iter().any(|(_, view)| view.snapshot.prompt.is_some());
         let period = if somebody_waits { CODE_PERIOD } else { STATUS_PERIOD };
-        let _ = tokio::time::timeout(period, changes.changed()).await;
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = ticks.wait(period) => {}
+        }
     }
 }
 
@@ -60,4 +63,4 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// While a code is out, somebody may be looking at the seconds that are left.
 const CODE_PERIOD: Duration = Duration::from_secs(5);
-const STATUS_PERIOD: Duration = Duration::from_secs(30);
+const STATUS_PERIOD: Duration = tick::PERIOD;

@@ -12,6 +12,7 @@ use crate::{
     config::{Bus, TokenFile},
     platform::{
         clock, reload,
+        tick::Ticks,
         token_file::{self, Failure},
     },
     secret::Fingerprint,
@@ -20,14 +21,14 @@ use crate::{
 /// Keeps the files of all accounts until `stopped`, which is to come when the accounts have stopped: what the last
 /// refresh brought is still written. The files stay then, because the tokens in them are still good.
 pub(super) async fn keep(broker: Arc<Broker>, bus: Bus, stopped: CancellationToken) {
-    let mut changes = broker.changes();
+    let (mut changes, mut ticks) = (broker.changes(), broker.ticks());
     let mut keeper = Keeper { bus, kept: BTreeMap::new(), reloads: JoinSet::new() };
     loop {
         changes.mark_unchanged();
         let pause = keeper.update(&broker).await;
         let end = tokio::select! {
             () = stopped.cancelled() => true,
-            () = keeper.wait(&mut changes, pause) => false,
+            () = keeper.wait(&mut changes, &mut ticks, pause) => false,
         };
         if end {
             keeper.update(&broker).await;
@@ -73,7 +74,7 @@ impl Keeper {
         for (name, file) in self.leaving(&files.iter().map(|(name, file, _)| (name, file)).collect()) {
             forget(&name, file).await;
         }
-        let mut pause = LONGEST_WAIT;
+        let mut pause = Duration::MAX;
         for (name, file, view) in files {
             let now = clock::boot();
             let token = view.snapshot.valid_token(now);
@@ -105,8 +106,8 @@ impl Keeper {
         gone.into_iter().filter_map(|name| self.kept.remove(&name).map(|kept| (name, kept.file))).collect()
     }
 
-    async fn wait(&mut self, changes: &mut watch::Receiver<u64>, pause: Duration) {
-        let wake = tokio::time::sleep(pause);
+    async fn wait(&mut self, changes: &mut watch::Receiver<u64>, ticks: &mut Ticks, pause: Duration) {
+        let wake = ticks.wait(pause);
         tokio::pin!(wake);
         loop {
             tokio::select! {
@@ -179,7 +180,7 @@ impl Kept {
     /// When to try again what has failed.
     fn pause(&self) -> Option<Duration> {
         let doublings = self.failures.checked_sub(1)?;
-        Some(FIRST_PAUSE.saturating_mul(1 << doublings.min(10)).min(LONGEST_WAIT))
+        Some(FIRST_PAUSE.saturating_mul(1 << doublings.min(10)).min(LONGEST_PAUSE))
     }
 
     /// One line for each change that a person would want to know of; a token that takes the place of another is none.
@@ -230,6 +231,6 @@ const BOUND: &str = "the server binds this account's tokens to a key (DPoP), and
                      of no use; programs have to ask for token and proof, or take out dpop = true";
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Also because timers stand still in suspend.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long reloads may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(2);

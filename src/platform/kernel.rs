@@ -1,12 +1,13 @@
-//! Two questions to the kernel that no safe wrapper asks yet. The only unsafe code of the program.
+//! What no safe wrapper asks of the kernel yet. The only unsafe code of the program.
 #![allow(unsafe_code)]
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use nix::libc;
+use tokio::io::unix::AsyncFd;
 
 /// What `PIDFD_GET_INFO` tells of a process that is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,13 @@ pub struct ProcessInfo {
     pub euid: u32,
     /// The number of its control group in the unified tree: the inode of the group's directory.
     pub cgroup: u64,
+}
+
+/// A descriptor of which the runtime says when it can be read. The caller has to be in a runtime.
+pub fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor is open until it is dropped, names the same file all the time, and is in nobody else's
+    // hands; the result has it until it is dropped itself.
+    unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
 }
 
 /// The supplementary groups that the peer of a Unix socket had when it connected (`SO_PEERGROUPS`, Linux 4.13).

@@ -20,5 +20,6 @@ pub mod reload;
 pub mod socket;
 pub mod store;
 pub mod systemd;
+pub mod tick;
 pub mod token_file;
 pub mod unit;
