@@ -145,7 +145,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(200);
 const COMPLAINTS: Duration = Duration::from_secs(10);
 /// How many may wait at the door: more than a few users can have at a time.
-const QUEUE: i32 = 256;
+const QUEUE: i32 = 128;
 const CONNECTIONS: usize = 1024;
 const RESERVE: usize = 64;
 /// How many are let in, or turned away, before others get a turn.
