@@ -79,6 +79,8 @@ fn busy(size: Size, figures: &mut Figures) {
     let accounts = size.of(100).max(2);
     let settings = Settings { rotation_grace: Duration::from_secs(86_400), ..Settings::default() };
     let rig = Rig::with_accounts(accounts + 1, settings);
+    // Each refresh changes the status text, and the daemon waits where nobody reads it.
+    rig.daemon.collect_notices();
     let p99 = || {
         percentile(
             &mut load_http::run(&rig.daemon.socket(), 1, size.of(20_000), Connections::KeptAlive).latencies,
