@@ -19,8 +19,10 @@ pub fn measure(size: Size, figures: &mut Figures) {
     busy(size, figures);
 }
 
+/// The median of a few runs: what the preparation stirred up falls into the first.
 fn latency(socket: &Path, size: Size, share: f64) -> f64 {
-    percentile(&mut load_http::run(socket, 1, size.of(5000), Connections::KeptAlive).latencies, share)
+    let run = || percentile(&mut load_http::run(socket, 1, size.of(5000), Connections::KeptAlive).latencies, share);
+    Spread::of((0..5).map(|_| run()).collect()).median
 }
 
 fn accounts(size: Size, figures: &mut Figures) {
