@@ -114,7 +114,7 @@ fn a_socket_of_others_is_explained() {
     use std::os::unix::fs::PermissionsExt;
     let daemon = FakeDaemon::start(Vec::new());
     fs::set_permissions(daemon.socket(), fs::Permissions::from_mode(0o000)).expect("a mode");
-    if UnixStream::connect(daemon.socket()).is_ok() {
+    if nix::unistd::geteuid().is_root() {
         return; // Root may open everything.
     }
     let said = daemon.run(&["token"]).complains(77);
