@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -136,23 +136,26 @@ fn a_reader_finds_a_whole_token_at_every_moment() {
     let daemon = Daemon::start(&place.with_file(&place.path(), ""));
     let first = sign_in(&daemon);
     wait_until("the token is there", || content(&place.path()) == first);
-    let end = Arc::new(AtomicBool::new(false));
-    let (path, until) = (place.path(), end.clone());
+    let (end, found) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (path, until, count) = (place.path(), end.clone(), found.clone());
     let reader = thread::spawn(move || {
         let (mut seen, mut inodes) = (BTreeSet::new(), BTreeSet::new());
         while !until.load(Ordering::Relaxed) {
             seen.insert(fs::read_to_string(&path).expect("it is always there"));
             inodes.insert(fs::symlink_metadata(&path).expect("always").ino());
+            count.store(seen.len(), Ordering::Relaxed);
             thread::yield_now();
         }
         (seen, inodes.len())
     });
-    // Each comes later than the one before.
-    for _ in 0..3 {
+    // Each comes when the reader has found the one before.
+    for tokens in 1..4 {
+        wait_until("the reader has found it", || found.load(Ordering::Relaxed) == tokens);
         assert_eq!(daemon.post("/v1/accounts/box/refresh").status, 200);
         let newest = token(&daemon);
         wait_until("the new token is there", || content(&place.path()) == newest);
     }
+    wait_until("the reader has found the last one", || found.load(Ordering::Relaxed) == 4);
     end.store(true, Ordering::Relaxed);
     let (seen, inodes) = reader.join().expect("the reader");
     let issued = place.server.issued_secrets();
