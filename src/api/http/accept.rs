@@ -144,7 +144,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(200);
 const COMPLAINTS: Duration = Duration::from_secs(10);
-/// How many may wait at the door: more than a few users can have at a time.
+/// How many may wait at the door: as many as two users may have inside.
 const QUEUE: i32 = 128;
 const CONNECTIONS: usize = 1024;
 const RESERVE: usize = 64;
