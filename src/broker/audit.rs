@@ -9,7 +9,7 @@ use std::{
 use super::{policy::Ground, repeats::Repeats};
 use crate::{
     account::{AccountName, Token},
-    platform::{catalog, clock, peer::Caller},
+    platform::{catalog, clock, peer::Caller, unit},
 };
 
 /// What has been recorded lately.
@@ -35,13 +35,15 @@ impl Audit {
             Ground::Rule(number) => Some(number),
             Ground::NoRules | Ground::Privilege | Ground::Client => None,
         };
-        let (unit, socket) = (caller.unit.as_deref(), caller.socket.word());
+        let (caller_unit, socket) = (caller.unit.as_deref(), caller.socket.word());
+        let caller_invocation_id = caller_unit.and_then(unit::invocation);
         let (token_sha256, message_id) = (token.fingerprint.prefix(), catalog::TOKEN_ISSUED);
         tracing::info!(
             account,
             caller_uid = caller.uid,
             caller_gid = caller.gid,
-            unit,
+            caller_unit,
+            caller_invocation_id,
             socket,
             scope,
             rule,
@@ -57,13 +59,14 @@ impl Audit {
         let Some(left_out) = lock(&self.denied).note((who(caller), account.clone()), clock::boot()) else {
             return;
         };
-        let (account, unit, socket) = (account.as_str(), caller.unit.as_deref(), caller.socket.word());
-        let message_id = catalog::TOKEN_DENIED;
+        let (account, caller_unit, socket) = (account.as_str(), caller.unit.as_deref(), caller.socket.word());
+        let (caller_invocation_id, message_id) = (caller_unit.and_then(unit::invocation), catalog::TOKEN_DENIED);
         tracing::warn!(
             account,
             caller_uid = caller.uid,
             caller_gid = caller.gid,
-            unit,
+            caller_unit,
+            caller_invocation_id,
             socket,
             left_out,
             message_id,

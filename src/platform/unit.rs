@@ -43,6 +43,14 @@ pub fn path(unit: &str) -> PathBuf {
     }
 }
 
+/// The invocation of a unit (systemd.exec(5), `$INVOCATION_ID`), which tells one run of it from the next: 32 hexadecimal
+/// digits. Nothing where the service manager does not say.
+pub fn invocation(unit: &str) -> Option<String> {
+    let id =
+        fs::read_link(format!("/run/systemd/units/invocation:{unit}")).ok()?.into_os_string().into_string().ok()?;
+    (id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(id)
+}
+
 /// Whether this can be the name of a unit that runs programs (systemd.unit(5)).
 pub fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);

@@ -133,6 +133,7 @@ check "it works after a restart too" grep -q -F -- "$token" /tmp/answer
 credential() { in_unit "$1" --property=LoadCredential=token.default:/run/bearerd/credential.sock --property=DynamicUser=yes -- sh -c 'cat $CREDENTIALS_DIRECTORY/token.default'; }
 credential a.service >/tmp/answer 2>&1
 check "a unit that a rule names gets the token as a file" grep -q -x -F -- "$token" /tmp/answer
+check "the record says which invocation of the unit got it" journal_has '"BEARERD_CALLER_INVOCATION_ID":"[0-9a-f]{32}"'
 credential c.service >/tmp/answer 2>&1
 check "another one gets an empty file" [ ! -s /tmp/answer ]
 as u1 curl --silent --unix-socket /run/bearerd/credential.sock http://localhost/ >/tmp/answer 2>&1
