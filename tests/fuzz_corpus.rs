@@ -53,6 +53,11 @@ fn changed(corpus: &[Vec<u8>], rng: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 #[test]
+fn registration() {
+    run("registration", targets::registration, MANY);
+}
+
+#[test]
 fn members() {
     run("members", targets::members, MANY);
 }

@@ -9,7 +9,7 @@ mod wire;
 
 pub use machine::machine;
 pub use state::{profile, record, store};
-pub use wire::{device, dpop, error, headers, id_token, members, metadata, token};
+pub use wire::{device, dpop, error, headers, id_token, members, metadata, registration, token};
 
 use std::sync::OnceLock;
 

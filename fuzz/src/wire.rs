@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bearerd::{
     oauth::{
         client::Client,
+        client_auth::Method,
         device::DeviceAuthorization,
         dpop::{ProofKey, Statement},
         error::{ErrorCode, Failure, Refusal},
@@ -14,6 +15,7 @@ use bearerd::{
         members::Members,
         metadata,
         profile::Profile,
+        registration::Registration,
         token::TokenResponse,
     },
     platform::headers::{date, pause},
@@ -83,6 +85,27 @@ pub fn token(data: &[u8]) {
             assert!(got.passed.values().all(fit), "{:?}", got.passed);
             let lone = TokenResponse::lone_refresh_token(&response, profile);
             assert_eq!(lone.is_some(), got.refresh_token.is_some());
+        }
+        Err(failure) => check_failure(&failure),
+    }
+}
+
+/// The answer to a client's registration. The first of its circumstances, in upper case, asks for a client with a secret.
+pub fn registration(data: &[u8]) {
+    let (response, profile) = an_answer(data);
+    let secretive = data.first().is_some_and(u8::is_ascii_uppercase);
+    let method = if secretive { Method::ClientSecretBasic } else { Method::None };
+    match (Registration { name: "box", method, scopes: &[] }).read(&response, profile) {
+        Ok(got) => {
+            assert!((200..300).contains(&response.status), "only a success is one");
+            assert!(!got.client_id.is_empty() && is_harmless(&got.client_id), "{:?}", got.client_id);
+            assert_eq!(got.secret.is_some(), got.method.needs_secret(), "a secret where one is needed, and only there");
+            assert!(!got.method.needs_key(), "nobody has the key");
+            assert!(got.secret.is_none_or(|secret| !secret.expose().is_empty() && is_harmless(secret.expose())));
+            for scope in got.scopes.into_iter().flatten() {
+                assert!(!scope.is_empty() && is_harmless(&scope) && !scope.contains(' '), "{scope:?}");
+            }
+            assert!(got.management.is_none_or(|way| !way.uri.is_empty() && !way.token.expose().is_empty()));
         }
         Err(failure) => check_failure(&failure),
     }

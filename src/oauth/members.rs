@@ -81,11 +81,13 @@ impl Members {
     /// out it could make two words equal that are not.
     pub fn words(&self, name: &str, separator: Option<char>) -> Option<String> {
         let between = |c: char| c.is_whitespace() || Some(c) == separator;
-        let words = match self.0.get(name)? {
-            Value::String(text) => text.split(between).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
-            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        let texts = match self.0.get(name)? {
+            Value::String(text) => vec![text.as_str()],
+            Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
             _ => return None,
         };
+        let words = texts.into_iter().flat_map(|text| text.split(between)).filter(|word| !word.is_empty());
+        let words = words.collect::<Vec<_>>().join(" ");
         (!words.is_empty()).then(|| harmless(&words, usize::MAX))
     }
 }
@@ -125,6 +127,7 @@ mod tests {
     fn scopes_come_as_text_and_as_array() {
         assert_eq!(members(r#"{"scope":"a  b"}"#).words("scope", None).as_deref(), Some("a b"));
         assert_eq!(members(r#"{"scope":["a","b"]}"#).words("scope", None).as_deref(), Some("a b"));
+        assert_eq!(members(r#"{"scope":["a",""," b c "]}"#).words("scope", None).as_deref(), Some("a b c"));
         assert_eq!(members(r#"{"scope":""}"#).words("scope", None), None);
         assert_eq!(members(r#"{"scope":null}"#).words("scope", None), None);
         let hostile = members(r#"{"scope":"a\u0000 \u202eb\u001b[2J c"}"#).words("scope", None);
