@@ -18,8 +18,8 @@ fn a_fleet_that_comes_back_together_does_not_weigh_on_its_server() {
     for scenario in SCENARIOS {
         let ours = fleet::run(scenario, Kind::Bearerd, 5000, 7);
         let naive = fleet::run(scenario, Kind::Naive, 5000, 7);
-        // Each box may save its grant by being quick once.
-        let bar = if scenario.gateway { 5.0 } else { 1.0 };
+        // A second of so few boxes holds more than its share by chance, where each asks several times.
+        let bar = if scenario.gateway { 1.5 } else { 1.0 };
         let (second, peak) = ours.peak(MINUTE);
         assert!(peak <= bar, "{} ({}): {peak} % in second {second}", scenario.name, scenario.file);
         assert!(ours.most <= 1, "{}: a box refreshed {} times", scenario.name, ours.most);
@@ -40,7 +40,7 @@ fn ninety_days_of_trouble_cost_no_grant_where_the_server_forgives() {
         let seeds = if provider.lifetime < 600 { 1 } else { 2 };
         for seed in 0..seeds {
             let days = ninety_days::run(provider, seed);
-            assert!(!days.lost || days.asleep || !provider.forgives(), "{}, seed {seed}: {days:?}", provider.name);
+            assert!(!days.lost || days.dark || !provider.forgives(), "{}, seed {seed}: {days:?}", provider.name);
             assert!(days.lost || days.served > 99.0, "{}, seed {seed}: {days:?}", provider.name);
             let troubles = [days.kills, days.reboots, days.suspends, days.steps];
             assert!(days.lost || troubles.iter().all(|count| *count > 10), "{}: {days:?}", provider.name);

@@ -144,12 +144,12 @@ pub(super) fn before_end(
 /// How long after a start an overdue refresh may begin while nobody waits for it. Boxes that lost power together start
 /// together, and must not all ask in one second.
 pub(super) fn spread(lifetime: Option<Duration>, rng: &mut fastrand::Rng) -> Duration {
-    between(Duration::ZERO, (lifetime.unwrap_or(UNKNOWN_LIFETIME) / 10).min(LONGEST_SPREAD), rng)
+    between(Duration::ZERO, (lifetime.unwrap_or(UNKNOWN_LIFETIME) / 5).min(LONGEST_SPREAD), rng)
 }
 
 /// How long a token of unknown lifetime is trusted before it is renewed.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(3600);
-const LONGEST_SPREAD: Duration = Duration::from_secs(360);
+const LONGEST_SPREAD: Duration = Duration::from_secs(720);
 const SHORTEST_MARGIN: Duration = Duration::from_secs(60);
 const LONGEST_MARGIN: Duration = Duration::from_secs(600);
 /// Two refreshes of one grant are never closer than this, or than half a lifetime where that is shorter.

@@ -17,6 +17,12 @@ impl Account {
         waiting || self.session.is_busy() || self.ledger.is_writing()
     }
 
+    /// Whether the server may have replaced a refresh token whose successor is not on disk here yet, so that a suspend
+    /// would cost the grant where the server forgives for some seconds alone.
+    pub fn is_unsettled(&self, now: Instant) -> bool {
+        self.session.is_unsettled(now)
+    }
+
     /// The account as it is now.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let unsaved = self.ledger.trouble();

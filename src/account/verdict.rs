@@ -38,8 +38,9 @@ pub(super) struct Doubts {
     lost: Option<Instant>,
     /// Quick retries since then.
     quick: u32,
-    /// Times that the server was there and could not answer.
+    /// Times that the server was there and could not answer, and those of them in a row.
     crowded: u32,
+    unable: u32,
     /// Refusals in a row that may or may not mean the end, and when the first of them came.
     doubtful: u32,
     since: Option<Instant>,
@@ -59,6 +60,11 @@ impl Doubts {
         self.lost.is_some()
     }
 
+    /// Whether a reply was lost so lately that each moment counts.
+    pub fn is_urgent(&self, now: Instant) -> bool {
+        !self.is_outage() && self.lost.is_some_and(|since| now.since(since) < QUICK_TIME)
+    }
+
     /// Whether a refresh must not name the configured `resource`.
     pub fn is_anywhere(&self) -> bool {
         self.anywhere
@@ -76,6 +82,7 @@ impl Doubts {
 
     /// Judges one more failure.
     pub fn judge(&mut self, failure: &Failure, client: &Client, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
+        self.unable = if matches!(failure, Failure::Busy { .. }) { self.unable + 1 } else { 0 };
         let verdict = match failure {
             Failure::Refused(refusal) => self.refused(refusal, client, now, rng),
             failure => self.unanswered(failure, client, now, rng),
@@ -142,10 +149,14 @@ impl Doubts {
         }
     }
 
-    /// A reply is lost. In an outage that goes on, the quick minute comes once an hour.
+    /// A reply is lost. In an outage that goes on, the quick minute comes once an hour, and is over as soon as it is clear
+    /// that there is an outage.
     fn lost(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Verdict {
         if self.lost.is_none_or(|since| now.since(since) >= QUICK_AGAIN) {
             (self.lost, self.quick) = (Some(now), 0);
+        }
+        if self.is_outage() {
+            return self.crowded(None, now, rng);
         }
         Verdict::Again(self.quickly(now, rng).unwrap_or_else(|| self.backoff.pause(LOST_RETRY, LAST_RETRY, rng)))
     }
@@ -168,7 +179,7 @@ impl Doubts {
     /// The pause in the minute after a lost reply, whatever the failure: servers hold a replaced refresh token good for
     /// some seconds longer (5 at Rauthy, 30 at Okta), and each try in that time may save the grant.
     fn quickly(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Option<Duration> {
-        self.lost.filter(|since| now.since(*since) < QUICK_TIME)?;
+        self.is_urgent(now).then_some(())?;
         let (shortest, longest) = QUICK_PAUSES[(self.quick as usize).min(QUICK_PAUSES.len() - 1)];
         self.quick += 1;
         Some(between(Duration::from_millis(shortest), Duration::from_millis(longest), rng))
@@ -177,9 +188,17 @@ impl Doubts {
     /// What is added to a pause while nobody waits for the token, so that a fleet of boxes does not weigh on a server
     /// that is down or just coming back. `lifetime` is the access token's.
     pub fn in_no_hurry(&self, lifetime: Option<Duration>, rng: &mut fastrand::Rng) -> Duration {
+        if self.unable == OUTAGE {
+            return between(LAST_RETRY / 2, LAST_RETRY * 2, rng);
+        }
         let first = (lifetime.unwrap_or(LAST_RETRY) / 15).clamp(FIRST_RETRY, FIRST_UNHURRIED);
         // The failure is counted already.
         self.backoff.clone().pause(first / 2, LAST_RETRY, rng)
+    }
+
+    /// Whether so many answers in a row said that the server cannot that this is no accident.
+    fn is_outage(&self) -> bool {
+        self.unable >= OUTAGE
     }
 
     fn slowly(&mut self, rng: &mut fastrand::Rng) -> Verdict {
@@ -231,15 +250,16 @@ const LAST_RETRY: Duration = Duration::from_secs(600);
 const FIRST_UNHURRIED: Duration = Duration::from_secs(240);
 const QUICK_TIME: Duration = Duration::from_secs(60);
 const QUICK_AGAIN: Duration = Duration::from_secs(3600);
-/// In milliseconds, shortest and longest; the last pair goes on. Seven tries fit into five seconds: where one exchange in
-/// six fails, five of them are not enough for a server whose grace is that short.
-const QUICK_PAUSES: [(u64, u64); 10] = [
+/// In milliseconds, shortest and longest; the last pair goes on. Six tries fit into three seconds, eight into five: where
+/// one exchange in six fails, fewer are not enough for servers whose grace is that short.
+const QUICK_PAUSES: [(u64, u64); 11] = [
+    (100, 200),
+    (200, 300),
     (200, 400),
-    (300, 500),
+    (300, 400),
     (300, 500),
     (400, 600),
-    (500, 700),
-    (500, 900),
+    (500, 800),
     (700, 1000),
     (2000, 3000),
     (6000, 9000),
@@ -248,6 +268,8 @@ const QUICK_PAUSES: [(u64, u64); 10] = [
 /// In seconds, the longest. Two quick ones for a short trouble; then a fleet that waits as one may not send more than one
 /// in a hundred of its boxes in a second.
 const CROWDED_PAUSES: [u64; 5] = [4, 16, 150, 300, 600];
+/// Where one answer in twenty is such by accident, this many in a row are none in three million.
+const OUTAGE: u32 = 5;
 const SHORT_PAUSE: Duration = Duration::from_secs(20);
 const LOST_RETRY: Duration = Duration::from_secs(300);
 const CLOCK_RETRY: Duration = Duration::from_secs(30);

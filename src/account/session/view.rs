@@ -81,6 +81,11 @@ impl Session {
         !matches!(self.step, Step::Resting)
     }
 
+    /// Whether that is so, or a reply was lost so lately that each moment counts.
+    pub fn is_unsettled(&self, now: Instant) -> bool {
+        self.is_busy() || self.refreshable() && self.doubts.is_urgent(now)
+    }
+
     /// Whether what has begun is for the account's own target.
     pub fn is_refreshing(&self) -> bool {
         match &self.step {

@@ -132,7 +132,7 @@ fn whatever_the_clocks_do_there_is_at_most_one_refresh_a_step() {
             assert!(server.refreshes.len() - moment <= most, "seed {seed}, step {step}: {:?}", server.refreshes);
             assert!(!server.burnt, "seed {seed}, step {step}");
             // An overdue refresh takes its time after a start while nobody waits.
-            world.serve(&mut server, secs(400));
+            world.serve(&mut server, secs(800));
             assert_eq!(world.state(), State::Active, "seed {seed}, step {step}");
         }
     }

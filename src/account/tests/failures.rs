@@ -176,6 +176,27 @@ fn lost_replies_are_retried_quickly_and_then_slowly() {
 }
 
 #[test]
+fn five_answers_in_a_row_that_the_server_cannot_end_the_hurry() {
+    for status in [500, 502, 503, 504] {
+        let mut world = refreshing();
+        world.reply(busy(502, None));
+        for _ in 0..3 {
+            assert!(world.pause() <= 1_000, "{status}");
+            world.reply(busy(status, None));
+        }
+        assert!(world.pause() <= 1_000, "{status}: four may be an accident");
+        world.reply(busy(status, None));
+        assert!(world.pause() >= 300_000, "{status}: five are an outage, and nobody waits");
+        world.reply(lost());
+        assert!(world.pause() >= 1_000, "{status}: and the minute is over");
+        world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
+        world.pause();
+        world.reply(busy(502, None));
+        assert!(world.pause() <= 1_000, "{status}: a success ends the outage");
+    }
+}
+
+#[test]
 fn other_failures_in_the_minute_after_a_lost_reply_do_not_slow_the_retries() {
     for failure in
         [busy(503, None), unsent(), page(404), page(302), error("temporarily_unavailable"), busy(429, Some(2))]
@@ -184,11 +205,11 @@ fn other_failures_in_the_minute_after_a_lost_reply_do_not_slow_the_retries() {
         world.reply(lost());
         let first = world.now;
         world.pause();
-        for _ in 0..5 {
+        for _ in 0..4 {
             world.reply(failure.clone());
             world.pause();
         }
-        assert!(world.now - first <= secs(20), "{:?} for six tries", world.now - first);
+        assert!(world.now - first <= secs(15), "{:?} for five tries", world.now - first);
         world.pass(secs(60));
         for _ in 0..4 {
             world.reply(failure.clone());

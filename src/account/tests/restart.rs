@@ -94,7 +94,7 @@ fn a_token_that_ran_out_while_the_box_was_off_and_cannot_be_renewed_is_gone() {
 
 #[test]
 fn boxes_that_start_together_with_ended_tokens_do_not_refresh_together() {
-    for (lifetime, spread) in [(300, 30), (3600, 360), (86_400, 360)] {
+    for (lifetime, spread) in [(300, 60), (3600, 720), (86_400, 720)] {
         let signed_in = World::signed_in(lifetime);
         let starts: Vec<_> = (0..400)
             .map(|seed| {
