@@ -1,5 +1,6 @@
 //! The daemon: builds everything, runs until a signal, drains.
 
+mod awake;
 mod display_command;
 mod surfaces;
 mod token_files;
@@ -162,6 +163,7 @@ impl House {
         }
         let stopped = CancellationToken::new();
         tasks.spawn(token_files::keep(broker.clone(), self.bus.clone(), stopped.clone()));
+        tasks.spawn(until(stopped.clone(), awake::keep(broker.unsettled(), self.bus.clone())));
         tasks.spawn(dbus::serve(broker.clone(), self.bus, self.log_level.clone(), shutdown.clone()));
         tasks.spawn(until(shutdown.clone(), surfaces::show_status(broker.clone())));
         tasks.spawn(until(shutdown.clone(), surfaces::show_on_console(broker.clone(), self.console)));

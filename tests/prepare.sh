@@ -31,6 +31,8 @@ need strip binutils
 need dpkg-shlibdeps dpkg-dev
 need strace strace
 need python3 python3
+# Without it logind lets nobody but root delay a suspend.
+need pkaction polkitd
 # The other message bus that distributions ship.
 need dbus-broker-launch dbus-broker
 # A disk that notes what is written, to cut its power: Debian 12 has it in the first package, Debian 13 in the second.

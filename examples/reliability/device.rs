@@ -126,6 +126,11 @@ impl Device {
         self.account.snapshot(self.boot(now))
     }
 
+    /// Whether the daemon delays a suspend now.
+    pub fn is_unsettled(&self, now: u64) -> bool {
+        self.account.is_unsettled(self.boot(now))
+    }
+
     /// Whether a local program gets a token now.
     pub fn serves(&self, now: u64) -> bool {
         self.snapshot(now).valid_token(self.boot(now)).is_some()

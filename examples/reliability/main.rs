@@ -59,9 +59,9 @@ fn figures(outcome: &Outcome) -> String {
 fn days(seeds: usize) {
     println!("{seeds} boxes a server, ninety days each\n");
     println!(
-        "| server | grace | refreshes | replies lost | grants lost | of them asleep | kills, reboots, suspends, clock steps | a token was there |"
+        "| server | grace | refreshes | replies lost | grants lost | of them asleep | of them without power | kills, reboots, suspends, clock steps | a token was there |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for provider in PROVIDERS {
         let days: Vec<_> = (0..seeds as u64).map(|seed| ninety_days::run(provider, seed)).collect();
         let sum = |what: fn(&Days) -> u64| days.iter().map(what).sum::<u64>();
@@ -71,12 +71,16 @@ fn days(seeds: usize) {
             true => "none".into(),
         };
         let lost = days.iter().filter(|days| days.lost).count();
-        let asleep = days.iter().filter(|days| days.lost && days.asleep && provider.forgives()).count();
+        let of_them = |how: fn(&Days) -> bool| days.iter().filter(|days| days.lost && how(days)).count();
+        let (asleep, dark) = match provider.forgives() {
+            true => (of_them(|days| days.asleep), of_them(|days| days.dark)),
+            false => (0, 0),
+        };
         let trouble =
             sum(|days| days.kills) + sum(|days| days.reboots) + sum(|days| days.suspends) + sum(|days| days.steps);
         let served = days.iter().map(|days| days.served).sum::<f64>() / seeds.max(1) as f64;
         println!(
-            "| {} | {grace} | {} | {} | {lost} of {seeds} | {asleep} | {trouble} | {served:.2} % |",
+            "| {} | {grace} | {} | {} | {lost} of {seeds} | {asleep} | {dark} | {trouble} | {served:.2} % |",
             provider.name,
             sum(|days| days.refreshes),
             sum(|days| days.lost_replies),

@@ -19,8 +19,9 @@ pub struct Days {
     pub lost_replies: u64,
     /// The grant is gone.
     pub lost: bool,
-    /// The box was asleep or without power from a lost reply to the end of the grace, so that nothing could be done.
+    /// The box was asleep, or without power, from a lost reply to the end of the grace, so that nothing could be done.
     pub asleep: bool,
+    pub dark: bool,
     /// Percent of the time in which a local program got a token, of the time in which the box was on.
     pub served: f64,
     pub kills: u64,
@@ -38,6 +39,8 @@ struct Story {
     /// The reply that is on its way, and when it comes in.
     reply: Option<(u64, Reply)>,
     next_trouble: u64,
+    /// When a suspend comes that the box has delayed, at the latest.
+    sleepy: Option<u64>,
     /// The server has replaced the refresh token, and the box does not know.
     in_doubt: bool,
     days: Days,
@@ -59,6 +62,7 @@ pub fn run(provider: Provider, seed: u64) -> Days {
         now: 6000,
         reply: None,
         next_trouble,
+        sleepy: None,
         in_doubt: false,
         days: Days::default(),
         on: 0,
@@ -79,7 +83,7 @@ impl Story {
             Some((at, _)) => Some(*at),
             None => self.device.next(self.now),
         };
-        let next = due.unwrap_or(END).min(self.next_trouble).max(self.now);
+        let next = due.unwrap_or(END).min(self.next_trouble).min(self.sleepy.unwrap_or(END)).max(self.now);
         self.count(next - self.now);
         self.now = next;
         if self.now >= self.next_trouble {
@@ -87,7 +91,7 @@ impl Story {
             self.next_trouble = self.now + self.rng.u64(TROUBLE);
         } else if let Some((_, reply)) = self.reply.take() {
             if reply.as_ref().is_ok_and(|response| response.status == 200) {
-                (self.in_doubt, self.days.asleep) = (false, false);
+                (self.in_doubt, self.days.asleep, self.days.dark) = (false, false, false);
             }
             self.device.reply(reply, self.now);
         } else {
@@ -95,6 +99,10 @@ impl Story {
         }
         if let Some(request) = self.device.request() {
             self.send(&request);
+        }
+        let settled = !self.device.is_unsettled(self.now);
+        if self.sleepy.take_if(|end| settled || *end <= self.now).is_some() {
+            self.suspend();
         }
     }
 
@@ -147,13 +155,16 @@ impl Story {
             _ => Clock::Set(self.rng.i64(-5..5)),
         };
         let seed = self.rng.u64(..);
-        let in_doubt = self.in_doubt || self.reply.is_some();
-        let before = self.now;
+        let (in_doubt, before) = (self.in_doubt || self.reply.is_some(), self.now);
         match self.rng.u32(..10) {
             0..3 => {
                 self.days.suspends += 1;
-                self.now += self.rng.u64(1000..6 * HOUR);
-                self.reply = self.reply.take().map(|_| (self.now, Err(Unreachable::lost("connection reset"))));
+                if self.device.is_unsettled(self.now) {
+                    self.sleepy = Some(self.now + LOGIND_WAITS);
+                } else {
+                    self.suspend();
+                }
+                return;
             }
             3..6 => {
                 self.days.kills += 1;
@@ -170,16 +181,30 @@ impl Story {
                 self.device.set_clock(clock);
             }
         }
+        self.days.dark |= self.resume(in_doubt, before);
+    }
+
+    fn suspend(&mut self) {
+        let (in_doubt, before) = (self.in_doubt || self.reply.is_some(), self.now);
+        self.now += self.rng.u64(1000..6 * HOUR);
+        self.reply = self.reply.take().map(|_| (self.now, Err(Unreachable::lost("connection reset"))));
+        self.days.asleep |= self.resume(in_doubt, before);
+    }
+
+    /// The box goes on. Returns whether the server's grace has passed meanwhile.
+    fn resume(&mut self, in_doubt: bool, before: u64) -> bool {
         self.in_doubt = in_doubt;
-        self.days.asleep |= in_doubt && self.now - before > self.provider.grace;
         if self.reply.is_none() {
             self.device.wake(self.now);
         }
+        in_doubt && self.now - before > self.provider.grace
     }
 }
 
 const HOUR: u64 = 3_600_000;
 const END: u64 = 90 * 24 * HOUR;
+/// `InhibitDelayMaxSec=` of logind, in milliseconds.
+const LOGIND_WAITS: u64 = 5000;
 /// Between two troubles, in milliseconds.
 const TROUBLE: std::ops::Range<u64> = 1000..12 * HOUR;
 const TEN_YEARS: i64 = 10 * 365 * 86_400;

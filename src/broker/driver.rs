@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, General, Reply, Tally,
     news::News,
+    unsettled::{Hold, Unsettled},
     waiting::{Awaited, Moment, Waiting},
 };
 use crate::{
@@ -108,6 +109,8 @@ pub(super) struct Driver {
     views: watch::Sender<Arc<View>>,
     waiting: Vec<Waiting>,
     news: News,
+    /// Held while the account is unsettled.
+    hold: Option<Hold>,
     /// How many attempts the tally knows of.
     counted: u64,
 }
@@ -120,6 +123,7 @@ pub(super) struct World {
     pub general: watch::Receiver<Option<General>>,
     pub tally: Arc<Tally>,
     pub ticks: Ticks,
+    pub unsettled: Unsettled,
 }
 
 /// What a piece of work brought.
@@ -149,6 +153,7 @@ impl Driver {
             views,
             waiting: Vec::new(),
             news: News::default(),
+            hold: None,
             counted: 0,
         };
         let task = tokio::spawn(Box::new(driver).run());
@@ -162,6 +167,7 @@ impl Driver {
         self.tell_first();
         loop {
             self.start_work();
+            self.hold();
             self.publish();
             self.settle_waiting();
             if stopping && !self.machine.is_busy() && self.work.is_empty() {
@@ -198,6 +204,13 @@ impl Driver {
         if self.machine.poll_load() {
             let (store, name) = (self.world.store.clone(), self.name.clone());
             self.work.spawn_blocking(move || Done::Loaded(Box::new(store.load(&name).record)));
+        }
+    }
+
+    fn hold(&mut self) {
+        let unsettled = self.machine.is_unsettled(clock::boot());
+        if unsettled != self.hold.is_some() {
+            self.hold = unsettled.then(|| self.world.unsettled.hold());
         }
     }
 

@@ -160,6 +160,7 @@ impl Broker {
             general: self.general(),
             tally,
             ticks: self.ticks(),
+            unsettled: self.unsettled.clone(),
         };
         Driver::start(name.clone(), machine, world)
     }

@@ -17,6 +17,7 @@ mod stored;
 pub mod story;
 mod tally;
 mod token;
+mod unsettled;
 mod waiting;
 
 use std::{
@@ -38,6 +39,7 @@ pub use self::{
     stored::Rekeyed,
     tally::{Histogram, Tally},
     token::{TokenAnswer, TokenRequest},
+    unsettled::Unsettled,
 };
 pub use crate::platform::store::Protection;
 use crate::{
@@ -59,6 +61,7 @@ pub struct Broker {
     reloading: Mutex<()>,
     audit: audit::Audit,
     ticks: OnceLock<Ticks>,
+    unsettled: Unsettled,
 }
 
 type Accounts = BTreeMap<AccountName, Arc<Entry>>;
@@ -84,6 +87,7 @@ impl Broker {
             reloading: Mutex::default(),
             audit: audit::Audit::default(),
             ticks: OnceLock::new(),
+            unsettled: Unsettled::default(),
         }
     }
 
@@ -134,6 +138,11 @@ impl Broker {
     /// What wakes everybody who waits long, together and in suspend too. The caller has to be in a runtime.
     pub fn ticks(&self) -> Ticks {
         self.ticks.get_or_init(Ticks::start).clone()
+    }
+
+    /// Whether the machine had better not be suspended now.
+    pub fn unsettled(&self) -> Unsettled {
+        self.unsettled.clone()
     }
 
     /// The accounts that the caller has any right to.

@@ -8,6 +8,7 @@ pub mod console;
 pub mod credential;
 pub mod headers;
 pub mod hook;
+pub mod inhibitor;
 pub mod journal;
 pub mod kernel;
 pub mod machine;

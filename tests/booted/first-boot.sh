@@ -121,6 +121,18 @@ cp /tmp/good.toml $configuration
 check "the repaired one starts" systemctl restart bearerd.service
 check "and serves on its socket without a new sign-in" [ "$(token_by_http permitted)" = "$token" ]
 
+# Suspend: logind waits while a refresh token may be neither here nor there.
+logind="org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager"
+delays_sleep() { busctl --system call $logind ListInhibitors | grep -F '"sleep" "bearerd"'; }
+check "logind starts" systemctl start systemd-logind.service
+check "a suspend waits for nothing of the daemon's" fails delays_sleep
+systemctl kill --signal=STOP test-server.service
+bearerd refresh "$account" >/tmp/refreshed 2>&1 &
+check "a suspend waits for a refresh that is under way" within 10 delays_sleep
+systemctl kill --signal=CONT test-server.service
+check "the refresh ends well" wait $!
+check "and a suspend waits no more" within 10 fails delays_sleep
+
 check "no token in the journal" journal_is_free_of "$token"
 check "enabled for the next boot" systemctl enable bearerd.socket
 exit $failed
