@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     figures::{Figures, Goal},
-    rig::{self, Rig, Size},
+    rig::{self, Bus, Rig, Size},
     rounds::{Spread, ratio},
     support::daemon::program,
 };
@@ -61,7 +61,7 @@ fn start(size: Size, figures: &mut Figures) {
     rig.server.set_reachable(false);
     assert!(rig.daemon.stop().success());
     let folder = rig::folder();
-    let (_bus, address) = rig::bus(folder.path());
+    let bus = Bus::daemon(folder.path());
     let daemon = std::cell::RefCell::new(&mut rig.daemon);
     let begin = |first_token: bool| {
         let mut daemon = daemon.borrow_mut();
@@ -79,7 +79,8 @@ fn start(size: Size, figures: &mut Figures) {
         fs::write(&token, "token").expect("a token");
         let begun = Instant::now();
         let mut service = rig::this_program();
-        let child = service.arg("limit-dbus").arg(&address).arg(token).stdout(Stdio::piped()).spawn().expect("it runs");
+        let child =
+            service.arg("limit-dbus").arg(&bus.address).arg(token).stdout(Stdio::piped()).spawn().expect("it runs");
         let mut child = rig::Helper(child);
         let mut line = String::new();
         BufReader::new(child.0.stdout.take().expect("an output")).read_line(&mut line).expect("a line");

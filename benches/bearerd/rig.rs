@@ -120,12 +120,45 @@ fn bare_http(folder: &Path, reply: &Reply) -> (Helper, PathBuf) {
     (Helper(child), socket)
 }
 
-/// A bus of its own, for everybody.
-pub fn bus(folder: &Path) -> (Helper, String) {
+/// A bus of its own, for everybody, which ends with its helpers.
+pub struct Bus {
+    /// The program.
+    pub name: &'static str,
+    pub address: String,
+    _helpers: Vec<Helper>,
+}
+
+impl Bus {
+    /// The reference implementation.
+    pub fn daemon(folder: &Path) -> Self {
+        let (helper, address) = dbus_daemon(folder);
+        Self { name: "dbus-daemon", address, _helpers: vec![helper] }
+    }
+
+    /// dbus-broker, whose launcher wants a journal to write to and a systemd to ask; another bus stands for the latter.
+    pub fn broker(folder: &Path) -> Option<Self> {
+        let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+        if !(there("dbus-broker-launch") && there("systemd-socket-activate") && Path::new(JOURNAL).exists()) {
+            return None;
+        }
+        let (daemon, other) = dbus_daemon(folder);
+        let (socket, file) = (folder.join("broker"), folder.join("bus.conf"));
+        let mut launcher = Command::new("systemd-socket-activate");
+        launcher.arg("--setenv=DBUS_SESSION_BUS_ADDRESS").arg("--listen").arg(&socket);
+        launcher.args(["dbus-broker-launch", "--scope", "user", "--config-file"]).arg(&file);
+        launcher.env("DBUS_SESSION_BUS_ADDRESS", other).stderr(Stdio::null());
+        let launcher = Helper(launcher.spawn().expect("dbus-broker-launch"));
+        wait_for_socket(&socket);
+        let address = format!("unix:path={}", socket.display());
+        Some(Self { name: "dbus-broker", address, _helpers: vec![launcher, daemon] })
+    }
+}
+
+fn dbus_daemon(folder: &Path) -> (Helper, String) {
     let file = folder.join("bus.conf");
     let text = format!(
         "<busconfig><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy context=\"default\"><allow user=\"*\"/>\
-         <allow own=\"*\"/><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/></policy>\
+         <allow own=\"*\"/><allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy>\
          <limit name=\"max_connections_per_user\">1000</limit></busconfig>",
         folder.join("bus").display()
     );
@@ -174,5 +207,6 @@ pub fn folder() -> TempDir {
     tempfile::Builder::new().prefix("bearerd-bench-").tempdir().expect("a folder")
 }
 
+const JOURNAL: &str = "/run/systemd/journal/socket";
 /// The names on the bus.
 pub const SERVICES: [&str; 2] = ["io.github.bearerd.Bearerd1", limits::NAME];
