@@ -34,17 +34,21 @@ pub(super) async fn connect(bus: &Bus) -> Option<zbus::Result<Connection>> {
     }
 }
 
+/// Whether somebody has that name now.
+pub(super) async fn is_owned(connection: &Connection, name: &str) -> zbus::Result<bool> {
+    connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "NameHasOwner", &name).await?.body().deserialize()
+}
+
 async fn ask(connection: &Connection) -> zbus::Result<Presence> {
-    let bus = "org.freedesktop.DBus";
-    let path = "/org/freedesktop/DBus";
-    let reply = connection.call_method(Some(bus), path, Some(bus), "NameHasOwner", &NAME).await?;
-    if reply.body().deserialize()? {
+    if is_owned(connection, NAME).await? {
         return Ok(Presence::Owned);
     }
-    let reply = connection.call_method(Some(bus), path, Some(bus), "ListActivatableNames", &()).await?;
+    let reply = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListActivatableNames", &()).await?;
     let names: Vec<String> = reply.body().deserialize()?;
     Ok(if names.iter().any(|name| name == NAME) { Presence::Activatable } else { Presence::Absent })
 }
 
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
 /// The name of the service.
 pub const NAME: &str = "io.github.bearerd.Bearerd1";
