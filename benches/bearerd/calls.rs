@@ -34,7 +34,7 @@ pub fn http(size: Size, figures: &mut Figures) {
     for callers in [1, 8] {
         let each = Connections::OneEach;
         let measured = ratio(size.of(15), || p50(&ours, callers, each), || p50(&bare, callers, each));
-        let what = format!("HTTP, a connection a request, {callers} callers: p50 over bare hyper");
+        let what = format!("HTTP, a connection a request, {}: p50 over bare hyper", number_of(callers));
         figures.add(what, measured, "×", at_most(1.25));
     }
     let microseconds = Spread::exactly(p50(&ours, 1, kept));
@@ -65,10 +65,10 @@ fn bus(bus: &Bus, folder: &Path, size: Size, figures: &mut Figures) {
         let p50 = |service| percentile(&mut connected.run(service, requests).latencies, 0.5);
         let throughput = |service| connected.run(service, requests).throughput;
         let latency = ratio(size.of(11), || p50(SERVICES[0]), || p50(SERVICES[1]));
-        let what = format!("D-Bus GetToken on {name}, {callers} callers: p50 over bare zbus");
+        let what = format!("D-Bus GetToken on {name}, {}: p50 over bare zbus", number_of(callers));
         figures.add(what, latency, "×", at_most(1.10));
         let rate = ratio(size.of(11), || throughput(SERVICES[0]), || throughput(SERVICES[1]));
-        let what = format!("D-Bus GetToken on {name}, {callers} callers: calls a second over bare zbus");
+        let what = format!("D-Bus GetToken on {name}, {}: calls a second over bare zbus", number_of(callers));
         figures.add(what, rate, "×", Some(Goal::AtLeast(0.90)));
     }
 }
@@ -129,6 +129,10 @@ fn count(server: &mut Command, socket: &Path, folder: &Path, requests: usize) ->
     let counted = std::fs::read_to_string(folder.join("counted")).expect("what callgrind wrote");
     let totals = counted.lines().find_map(|line| line.strip_prefix("totals: ")).expect("totals");
     totals.trim().parse().expect("a number")
+}
+
+fn number_of(callers: usize) -> String {
+    if callers == 1 { "1 caller".into() } else { format!("{callers} callers") }
 }
 
 fn at_most(bar: f64) -> Option<Goal> {
