@@ -11,6 +11,7 @@ mod ninety_days;
 mod provider;
 
 use fleet::{Kind, MINUTE, SCENARIOS};
+use ninety_days::Power;
 use provider::PROVIDERS;
 
 #[test]
@@ -38,11 +39,13 @@ fn ninety_days_of_trouble_cost_no_grant_where_the_server_forgives() {
     for provider in PROVIDERS {
         // Five minutes' tokens make a long story.
         let seeds = if provider.lifetime < 600 { 1 } else { 2 };
-        for seed in 0..seeds {
-            let days = ninety_days::run(provider, seed);
-            assert!(!days.lost || days.dark || !provider.forgives(), "{}, seed {seed}: {days:?}", provider.name);
+        for (seed, power) in (0..seeds).flat_map(|seed| [(seed, Power::Steady), (seed, Power::Cut)]) {
+            let days = ninety_days::run(provider, power, seed);
+            let cut = days.dark && power == Power::Cut;
+            assert!(!days.lost || cut || !provider.forgives(), "{}, seed {seed}: {days:?}", provider.name);
             assert!(days.lost || days.served > 99.0, "{}, seed {seed}: {days:?}", provider.name);
-            let troubles = [days.kills, days.reboots, days.suspends, days.steps];
+            let reboots = if power == Power::Cut { days.reboots } else { u64::MAX };
+            let troubles = [days.kills, reboots, days.suspends, days.steps];
             assert!(days.lost || troubles.iter().all(|count| *count > 10), "{}: {days:?}", provider.name);
             assert!(days.lost || days.requests < days.refreshes * 13 / 10 + 20, "{}: {days:?}", provider.name);
         }
@@ -52,8 +55,8 @@ fn ninety_days_of_trouble_cost_no_grant_where_the_server_forgives() {
 #[test]
 fn a_server_that_forgives_nothing_takes_the_grant() {
     let strict = PROVIDERS.into_iter().find(|provider| !provider.forgives()).expect("one of them");
-    assert!(ninety_days::run(strict, 0).lost, "the simulation can lose a grant");
+    assert!(ninety_days::run(strict, Power::Steady, 0).lost, "the simulation can lose a grant");
     let mut forgetful = PROVIDERS[0];
     forgetful.idle_days = 0;
-    assert!(ninety_days::run(forgetful, 0).lost, "and by lying idle too");
+    assert!(ninety_days::run(forgetful, Power::Steady, 0).lost, "and by lying idle too");
 }

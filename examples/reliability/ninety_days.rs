@@ -19,8 +19,7 @@ pub struct Days {
     pub lost_replies: u64,
     /// The grant is gone.
     pub lost: bool,
-    /// The box was asleep, or without power, from a lost reply to the end of the grace, so that nothing could be done.
-    pub asleep: bool,
+    /// The box was without power from a lost reply to the end of the grace, so that nothing could be done.
     pub dark: bool,
     /// Percent of the time in which a local program got a token, of the time in which the box was on.
     pub served: f64,
@@ -30,8 +29,17 @@ pub struct Days {
     pub steps: u64,
 }
 
+/// Whether the power stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    Steady,
+    /// It is cut now and then, for up to three hours.
+    Cut,
+}
+
 struct Story {
     provider: Provider,
+    power: Power,
     server: Server,
     device: Device,
     rng: fastrand::Rng,
@@ -49,13 +57,14 @@ struct Story {
 }
 
 /// Lives through ninety days.
-pub fn run(provider: Provider, seed: u64) -> Days {
+pub fn run(provider: Provider, power: Power, seed: u64) -> Days {
     let mut rng = fastrand::Rng::with_seed(seed);
     let server = Server::new(provider, 0);
     let device = Device::signed_in(Arc::new(client(provider.profile())), server.first(), rng.u64(..), 0);
     let next_trouble = rng.u64(TROUBLE);
     let mut story = Story {
         provider,
+        power,
         server,
         device,
         rng,
@@ -91,7 +100,7 @@ impl Story {
             self.next_trouble = self.now + self.rng.u64(TROUBLE);
         } else if let Some((_, reply)) = self.reply.take() {
             if reply.as_ref().is_ok_and(|response| response.status == 200) {
-                (self.in_doubt, self.days.asleep, self.days.dark) = (false, false, false);
+                (self.in_doubt, self.days.dark) = (false, false);
             }
             self.device.reply(reply, self.now);
         } else {
@@ -171,7 +180,7 @@ impl Story {
                 (self.reply, self.now) = (None, self.now + 500);
                 self.device.restart(false, clock, seed, self.now);
             }
-            6..8 => {
+            6..8 if self.power == Power::Cut => {
                 self.days.reboots += 1;
                 (self.reply, self.now) = (None, self.now + self.rng.u64(30_000..3 * HOUR));
                 self.device.restart(true, clock, seed, self.now);
@@ -188,7 +197,7 @@ impl Story {
         let (in_doubt, before) = (self.in_doubt || self.reply.is_some(), self.now);
         self.now += self.rng.u64(1000..6 * HOUR);
         self.reply = self.reply.take().map(|_| (self.now, Err(Unreachable::lost("connection reset"))));
-        self.days.asleep |= self.resume(in_doubt, before);
+        self.resume(in_doubt, before);
     }
 
     /// The box goes on. Returns whether the server's grace has passed meanwhile.
