@@ -134,5 +134,6 @@ check "the refresh ends well" wait $!
 check "and a suspend waits no more" within 10 fails delays_sleep
 
 check "no token in the journal" journal_is_free_of "$token"
+check "nor the one that came last" journal_is_free_of "$(token_by_http permitted)"
 check "enabled for the next boot" systemctl enable bearerd.socket
 exit $failed
