@@ -85,7 +85,7 @@ impl Reader<'_> {
 
     fn profile(&mut self, provider: Option<&Spanned<String>>, providers: &Providers) -> Arc<Profile> {
         let Some(provider) = provider else { return providers.generic() };
-        providers.find(provider.get_ref()).cloned().unwrap_or_else(|| {
+        providers.find(provider.get_ref()).unwrap_or_else(|| {
             let known = providers.names().join(", ");
             let message = format!("there is no provider profile of the name {:?}", provider.get_ref());
             let fix = format!("write one of: {known}; generic works with every server that follows the standards");

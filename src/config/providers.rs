@@ -1,50 +1,67 @@
 //! The provider profiles: those that come with the program, and over them those in `providers.d` beside the configuration.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 use super::{Problem, problem::Source};
 use crate::oauth::profile::{self, Profile};
 
 /// Every profile by name.
-pub(super) struct Providers(BTreeMap<String, Arc<Profile>>);
+pub(super) struct Providers {
+    beside: BTreeMap<String, Arc<Profile>>,
+    /// Those of the built-in ones that an account has asked for: a box has one or two, and the program twenty.
+    built_in: RefCell<BTreeMap<String, Arc<Profile>>>,
+    /// The text that they are completed from.
+    basis: String,
+}
 
 impl Providers {
     /// Reads the profiles beside the configuration at `path`. One of the name of a built-in one replaces it; all are
     /// completed from `generic`. What is wrong goes into `problems`.
     pub fn read(path: &Path, problems: &mut Vec<Problem>) -> Self {
         let texts = texts_beside(path, problems);
-        let built_in = || Profile::names().filter_map(|name| Some((name, profile::text_of(name)?)));
         let basis = texts.get(GENERIC).map_or(profile::text_of(GENERIC), |(_, text)| Some(text.as_str()));
-        let basis = basis.unwrap_or_default();
-        let mut profiles = BTreeMap::new();
-        for (name, text) in built_in().filter(|(name, _)| !texts.contains_key(*name)) {
-            // The built-in ones are well-formed, so what cannot be completed is the basis, which is told below.
-            if let Ok(profile) = Profile::read(text, basis) {
-                profiles.insert(name.to_owned(), Arc::new(profile));
-            }
-        }
+        let basis = basis.unwrap_or_default().to_owned();
+        let mut beside = BTreeMap::new();
         for (name, (path, text)) in &texts {
-            match Profile::read(text, basis) {
+            match Profile::read(text, &basis) {
                 Ok(profile) => {
-                    profiles.insert(name.clone(), Arc::new(profile));
+                    beside.insert(name.clone(), Arc::new(profile));
                 }
                 Err(error) => problems.push(Source { path, text }.syntax(&error)),
             }
         }
-        Self(profiles)
+        Self { beside, built_in: RefCell::default(), basis }
     }
 
-    pub fn find(&self, name: &str) -> Option<&Arc<Profile>> {
-        self.0.get(name)
+    pub fn find(&self, name: &str) -> Option<Arc<Profile>> {
+        self.beside.get(name).cloned().or_else(|| self.find_built_in(name))
     }
 
     pub fn names(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).collect()
+        let mut names: BTreeSet<&str> = Profile::names().collect();
+        names.extend(self.beside.keys().map(String::as_str));
+        names.into_iter().collect()
     }
 
     /// The profile for an account that names none.
     pub fn generic(&self) -> Arc<Profile> {
-        self.find(GENERIC).cloned().unwrap_or_default()
+        self.find(GENERIC).unwrap_or_default()
+    }
+
+    fn find_built_in(&self, name: &str) -> Option<Arc<Profile>> {
+        let known = self.built_in.borrow().get(name).cloned();
+        known.or_else(|| {
+            // The built-in ones are well-formed, so what cannot be completed is the basis, of which it has been told.
+            let profile = Arc::new(Profile::read(profile::text_of(name)?, &self.basis).ok()?);
+            self.built_in.borrow_mut().insert(name.to_owned(), profile.clone());
+            Some(profile)
+        })
     }
 }
 

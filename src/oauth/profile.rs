@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer};
-use toml::{Table, Value};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::{
     built_in::{GENERIC, PROFILES},
@@ -124,16 +127,18 @@ impl Profile {
     pub fn read(text: &str, basis: &str) -> Result<Self, toml::de::Error> {
         // Once by itself, for the place of a mistake is lost when the two are one.
         toml::from_str::<Self>(text)?;
-        let mut whole: Table = toml::from_str(basis)?;
-        for (key, value) in toml::from_str::<Table>(text)? {
-            match (whole.get_mut(&key), value) {
-                (Some(Value::Table(known)), Value::Table(more)) => known.extend(more),
+        let mut whole = DeTable::parse(basis)?;
+        for (key, value) in DeTable::parse(text)?.into_inner() {
+            let known = whole.get_mut().get_mut(key.get_ref().as_ref()).map(Spanned::get_mut);
+            match (known, value.into_inner()) {
+                (Some(DeValue::Table(known)), DeValue::Table(more)) => known.extend(more),
                 (_, value) => {
-                    whole.insert(key, value);
+                    let value = Spanned::new(key.span(), value);
+                    whole.get_mut().insert(key, value);
                 }
             }
         }
-        whole.try_into()
+        Self::deserialize(toml::Deserializer::from(whole))
     }
 
     /// The names that [`Profile::built_in`] knows.
