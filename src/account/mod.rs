@@ -108,10 +108,11 @@ pub struct Account {
     /// Who signed in first, if the server says such things.
     identity: Option<Identity>,
     revocations: Revocations,
-    /// The stored grant, if it belongs to another server or client: it is left alone.
-    foreign: Option<Foreign>,
+    /// The stored grant, if it belongs to another server or client: it is left alone. On the heap, as what few accounts
+    /// have, or any for long.
+    foreign: Option<Box<Foreign>>,
     in_flight: Option<InFlight>,
-    outgoing: Option<(RequestId, Request)>,
+    outgoing: Option<Box<(RequestId, Request)>>,
     last_id: u64,
     /// The record is being read again.
     loading: bool,
@@ -173,7 +174,9 @@ impl Account {
         }
         let restored = record.grant.and_then(|grant| Grant::restore(grant, &client, &clocks));
         let (grant, foreign) = match restored {
-            Some(grant) if !grant.belongs_to(&client) => (None, Some(Foreign { grant, refreshing: record.refreshing })),
+            Some(grant) if !grant.belongs_to(&client) => {
+                (None, Some(Box::new(Foreign { grant, refreshing: record.refreshing })))
+            }
             grant => (grant, None),
         };
         let reason = if foreign.is_some() { Reason::Policy } else { record.reason.unwrap_or(Reason::Never) };
@@ -205,7 +208,7 @@ impl Account {
 
     /// The next request to send. The caller owes [`Account::handle_reply`] for each.
     pub fn poll_request(&mut self) -> Option<(RequestId, Request)> {
-        self.outgoing.take()
+        self.outgoing.take().map(|outgoing| *outgoing)
     }
 
     /// The next state to make durable, as a version and its record. The caller owes [`Account::handle_saved`] for each,
@@ -332,6 +335,6 @@ impl Account {
         let id = RequestId(self.last_id);
         let proven = request.proof.is_some().then(|| Box::new(request.clone()));
         self.in_flight = Some(InFlight { id, purpose, asked_at: now, proven, nonces });
-        self.outgoing = Some((id, request));
+        self.outgoing = Some(Box::new((id, request)));
     }
 }

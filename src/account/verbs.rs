@@ -119,7 +119,7 @@ impl Account {
         let Some(InFlight { id, purpose, .. }) = self.in_flight.as_mut().filter(|sent| is_meant(&sent.purpose)) else {
             return;
         };
-        if self.outgoing.take_if(|(outgoing, _)| outgoing == id).is_some() {
+        if self.outgoing.take_if(|outgoing| outgoing.0 == *id).is_some() {
             self.in_flight = None;
         } else {
             let _ = mem::replace(purpose, Purpose::Abandoned(origin));

@@ -7,13 +7,14 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     task::{JoinError, JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, General, Reply, Tally,
+    inbox::{Inbox, Outlet, inbox},
     news::News,
     unsettled::{Hold, Unsettled},
     waiting::{Awaited, Moment, Waiting},
@@ -48,7 +49,7 @@ pub(super) enum Command {
     Alive(Reply<()>),
 }
 
-/// A token that a caller wants. On the heap, for every account has a queue with room for the largest command.
+/// A token that a caller wants.
 pub(super) struct Want {
     pub need: Need,
     pub target: Option<Target>,
@@ -58,7 +59,7 @@ pub(super) struct Want {
 /// The way to an account's task.
 #[derive(Clone)]
 pub(super) struct Handle {
-    commands: mpsc::Sender<Command>,
+    commands: Inbox<Command>,
     views: watch::Receiver<Arc<View>>,
     stop: CancellationToken,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -68,7 +69,7 @@ impl Handle {
     /// Asks the task; `None` when it is not there any more.
     pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.ok()?;
+        self.commands.put(command(reply));
         answer.await.ok()
     }
 
@@ -103,7 +104,7 @@ pub(super) struct Driver {
     name: AccountName,
     machine: Account,
     world: World,
-    commands: mpsc::Receiver<Command>,
+    commands: Outlet<Command>,
     stop: CancellationToken,
     work: JoinSet<Done>,
     views: watch::Sender<Arc<View>>,
@@ -136,7 +137,7 @@ enum Done {
 impl Driver {
     /// Starts the task.
     pub fn start(name: AccountName, machine: Account, world: World) -> Handle {
-        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (commands, receiver) = inbox();
         let now = clock::now();
         let revision = *world.changed.borrow() + 1;
         let first = View { snapshot: machine.snapshot(now.boot), revision };
@@ -176,7 +177,7 @@ impl Driver {
             let due = self.until_due();
             tokio::select! {
                 Some(done) = self.work.join_next() => self.finish(done),
-                Some(command) = self.commands.recv() => self.obey(command),
+                command = self.commands.next() => self.obey(command),
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     self.machine.handle_stop();
@@ -330,7 +331,6 @@ pub(super) fn seed() -> Seed {
     Seed::new(proof::random().unwrap_or_default())
 }
 
-const COMMANDS: usize = 64;
 /// How long a caller waits who does not say how long.
 const PATIENCE: Duration = Duration::from_secs(15);
 const LOGIN_PATIENCE: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@
 mod audit;
 mod driver;
 mod error;
+mod inbox;
 mod lifecycle;
 mod news;
 pub mod policy;
