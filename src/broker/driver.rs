@@ -91,12 +91,6 @@ impl Handle {
             let _ = task.await;
         }
     }
-
-    /// Whether the task ended without having been told to.
-    pub fn has_failed(&self) -> bool {
-        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        !self.stop.is_cancelled() && task.as_ref().is_some_and(JoinHandle::is_finished)
-    }
 }
 
 /// The task itself.
@@ -121,6 +115,8 @@ pub(super) struct World {
     pub provider: Provider,
     pub store: Store,
     pub changed: watch::Sender<u64>,
+    /// The account whose task has ended by a panic.
+    pub failed: watch::Sender<Option<AccountName>>,
     pub general: watch::Receiver<Option<General>>,
     pub tally: Arc<Tally>,
     pub ticks: Ticks,
@@ -162,8 +158,7 @@ impl Driver {
     }
 
     async fn run(mut self: Box<Self>) {
-        // Whoever watches for failed tasks has to look once this one is gone, however it went.
-        let _announce_end = AnnounceEnd(self.world.changed.clone());
+        let _announcement = AnnounceFailure(self.name.clone(), self.world.failed.clone());
         let mut stopping = false;
         self.tell_first();
         loop {
@@ -316,12 +311,14 @@ impl Driver {
     }
 }
 
-/// Announces a change when it is dropped.
-struct AnnounceEnd(watch::Sender<u64>);
+/// Announces the account when it is dropped by a panic.
+struct AnnounceFailure(AccountName, watch::Sender<Option<AccountName>>);
 
-impl Drop for AnnounceEnd {
+impl Drop for AnnounceFailure {
     fn drop(&mut self) {
-        self.0.send_modify(|changes| *changes += 1);
+        if std::thread::panicking() {
+            self.1.send_replace(Some(self.0.clone()));
+        }
     }
 }
 
@@ -335,3 +332,25 @@ pub(super) fn seed() -> Seed {
 const PATIENCE: Duration = Duration::from_secs(15);
 const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_by_a_panic_is_announced_and_no_other() {
+        let failed = watch::Sender::new(None);
+        let name: AccountName = "box".parse().expect("a name");
+        for panics in [false, true] {
+            let announcement = AnnounceFailure(name.clone(), failed.clone());
+            let ended = tokio::spawn(async move {
+                let _announcement = announcement;
+                if panics {
+                    std::panic::resume_unwind(Box::new("as a write that has panicked does"));
+                }
+            });
+            assert_eq!(ended.await.is_err(), panics);
+            assert_eq!(*failed.borrow(), panics.then(|| name.clone()));
+        }
+    }
+}

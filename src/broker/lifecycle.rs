@@ -128,12 +128,11 @@ impl Broker {
 
     /// Completes when an account's task has ended by a panic; the process has to end then too.
     pub async fn failed(&self) -> AccountName {
-        loop {
-            let mut changes = self.changed.subscribe();
-            if let Some((name, _)) = self.all().iter().find(|(_, entry)| entry.handle.has_failed()) {
-                return name.clone();
-            }
-            let _ = changes.changed().await;
+        let mut failed = self.failed.subscribe();
+        match failed.wait_for(Option::is_some).await.map(|name| name.clone()) {
+            Ok(Some(name)) => name,
+            // The broker has the other end.
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
@@ -157,6 +156,7 @@ impl Broker {
             provider,
             store: self.store.clone(),
             changed: self.changed.clone(),
+            failed: self.failed.clone(),
             general: self.general(),
             tally,
             ticks: self.ticks(),

@@ -58,6 +58,7 @@ pub struct Broker {
     /// One client for all accounts without certificates of their own.
     provider: Provider,
     changed: watch::Sender<u64>,
+    failed: watch::Sender<Option<AccountName>>,
     general: watch::Sender<Option<General>>,
     reloading: Mutex<()>,
     audit: audit::Audit,
@@ -84,6 +85,7 @@ impl Broker {
             provider: Provider::default(),
             // No run makes a change each microsecond, so the next one begins above all numbers of this one.
             changed: watch::Sender::new(u64::try_from(clock::since_1970().as_micros()).unwrap_or_default()),
+            failed: watch::Sender::new(None),
             general: watch::Sender::new(None),
             reloading: Mutex::default(),
             audit: audit::Audit::default(),
