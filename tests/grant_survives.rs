@@ -49,6 +49,22 @@ fn a_stop_waits_for_the_refresh_in_flight_and_saves_it() {
 }
 
 #[test]
+fn a_stop_after_a_lost_reply_waits_for_the_next_try_and_saves_it() {
+    let server = server(Settings { rotation_grace: Duration::from_secs(60), ..Settings::default() });
+    let (mut daemon, first) = signed_in(&server);
+    for reply in [Reply::lost().after(Duration::from_secs(1)), Reply::lost(), Reply::lost()] {
+        server.reply_next(Endpoint::Refresh, reply);
+    }
+    refresh_in_flight(&server, &daemon);
+    assert!(daemon.stop().success());
+    assert_eq!(server.count(Endpoint::Refresh), 4, "three that were lost, and the one that brought the token");
+    daemon.start_again();
+    let second = daemon.get("/v1/token").text("access_token");
+    assert!(second != first && server.accepts(&second));
+    assert_eq!(server.count(Endpoint::Refresh), 4, "nothing is left to be made up for");
+}
+
+#[test]
 fn a_kill_with_the_refresh_in_flight_is_made_up_for_at_once() {
     let server = server(Settings { rotation_grace: Duration::from_secs(60), ..Settings::default() });
     let (mut daemon, first) = signed_in(&server);

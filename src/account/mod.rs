@@ -116,8 +116,8 @@ pub struct Account {
     last_id: u64,
     /// The record is being read again.
     loading: bool,
-    /// Nothing new is begun any more.
-    stopping: bool,
+    /// Nothing new is begun any more, but for the tries after a lost reply until then.
+    stopping: Option<Instant>,
 }
 
 /// A grant that the configuration does not mean any more; it may again one day.
@@ -200,7 +200,7 @@ impl Account {
             outgoing: None,
             last_id: 0,
             loading: false,
-            stopping: false,
+            stopping: None,
         };
         account.advance(now.boot);
         account
@@ -234,13 +234,15 @@ impl Account {
     /// When [`Account::handle_deadline`] is to be called; `None` while only a reply, a write or a verb can change
     /// anything.
     pub fn poll_deadline(&self, now: Instant) -> Option<Instant> {
-        let idle = self.in_flight.is_none() && !self.stopping;
+        let idle = self.in_flight.is_none() && self.stopping.is_none();
+        let trying = self.in_flight.is_none() && self.is_trying(now);
         let parts = [
             self.ledger.deadline().filter(|_| !self.session.is_checking()),
             // The end of a token changes the state, whatever else goes on.
             self.session.token().and_then(|token| token.expires).filter(|end| *end > now),
             // While a request is in flight, its reply drives the parts.
-            self.session.deadline().filter(|_| idle),
+            self.session.deadline().filter(|_| idle || trying),
+            self.stopping.filter(|_| trying),
             self.login.deadline(now).filter(|_| idle),
             self.unattended_login_at().filter(|_| idle),
             self.errand_deadline(now).filter(|_| idle),
@@ -296,8 +298,8 @@ impl Account {
         if self.session.expire(now) {
             self.ledger.want();
         }
-        if self.stopping {
-            return;
+        if self.stopping.is_some() {
+            return self.try_again(now);
         }
         if self.unattended_login_at().is_some_and(|at| at <= now) {
             self.login.begin(&self.client, true, now);
@@ -314,9 +316,8 @@ impl Account {
 
     /// The next request and what it is for, proven where its sender has a key.
     fn next_request(&mut self, now: Instant) -> Option<(Purpose, Request)> {
-        if let Some(request) = self.session.request(&self.client, &self.ledger) {
-            let key = self.session.grant().and_then(|grant| grant.key.as_ref());
-            return Some((Purpose::Refresh, self.proofs.prove_if(request, key)));
+        if let Some(refresh) = self.refresh_request() {
+            return Some(refresh);
         }
         if let Some(exchange) = self.exchange(now) {
             return Some(exchange);
@@ -328,6 +329,12 @@ impl Account {
             return Some((Purpose::Login, self.proofs.prove_if(request, self.login.key())));
         }
         self.revocations.request(&self.client, now).map(|request| (Purpose::Revoke, request))
+    }
+
+    fn refresh_request(&mut self) -> Option<(Purpose, Request)> {
+        let request = self.session.request(&self.client, &self.ledger)?;
+        let key = self.session.grant().and_then(|grant| grant.key.as_ref());
+        Some((Purpose::Refresh, self.proofs.prove_if(request, key)))
     }
 
     fn send(&mut self, purpose: Purpose, request: Request, nonces: u32, now: Instant) {

@@ -11,10 +11,15 @@ impl Account {
         self.ledger.is_stored(version)
     }
 
-    /// Whether stopping now would leave a reply or a write behind.
-    pub fn is_busy(&self) -> bool {
+    /// Whether stopping now would leave a reply or a write behind, or a try that may save the grant.
+    pub fn is_busy(&self, now: Instant) -> bool {
         let waiting = !matches!(self.in_flight, None | Some(InFlight { purpose: Purpose::Login, .. }));
-        waiting || self.session.is_busy() || self.ledger.is_writing()
+        waiting || self.session.is_busy() || self.ledger.is_writing() || self.is_trying(now)
+    }
+
+    /// Whether the program ends, and a reply was lost so lately that it had better wait.
+    pub(super) fn is_trying(&self, now: Instant) -> bool {
+        self.stopping.is_some_and(|until| now < until) && self.is_unsettled(now)
     }
 
     /// Whether the server may have replaced a refresh token whose successor is not on disk here yet, so that a suspend

@@ -1,6 +1,6 @@
 //! What people and programs ask of an account.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use super::{Account, Answer, InFlight, LoginMode, Need, Origin, Purpose, Reason};
 use crate::time::{Instant, Now};
@@ -58,12 +58,26 @@ impl Account {
         version
     }
 
-    /// The program is about to end: nothing new is begun, what is in flight is waited for while [`Account::is_busy`], and
-    /// what is not on disk yet is written once more.
-    pub fn handle_stop(&mut self) {
-        self.stopping = true;
+    /// The program is about to end: nothing new is begun but the tries after a lost reply, for a few seconds, since a
+    /// server may hold the replaced refresh token good for no longer. What is in flight is waited for while
+    /// [`Account::is_busy`], and what is not on disk yet is written once more.
+    pub fn handle_stop(&mut self, now: Instant) {
+        self.stopping = Some(now + LAST_TRIES);
         self.session.forget_intent(&mut self.ledger);
         self.ledger.hurry();
+        self.advance(now);
+    }
+
+    /// The tries after a lost reply are all that goes on while the program ends.
+    pub(super) fn try_again(&mut self, now: Instant) {
+        if self.is_trying(now) {
+            self.session.begin(&mut self.ledger, now);
+            if self.in_flight.is_none()
+                && let Some((purpose, request)) = self.refresh_request()
+            {
+                self.send(purpose, request, 0, now);
+            }
+        }
     }
 
     /// Somebody wants a new token now; it comes as soon as the floor between refreshes allows.
@@ -126,3 +140,6 @@ impl Account {
         }
     }
 }
+
+/// The shortest time for which a server is known to forgive, and more of a stop than this is nobody's wish.
+const LAST_TRIES: Duration = Duration::from_secs(5);

@@ -166,7 +166,7 @@ impl Driver {
             self.hold();
             self.publish();
             self.settle_waiting();
-            if stopping && !self.machine.is_busy() && self.work.is_empty() {
+            if stopping && !self.machine.is_busy(clock::boot()) && self.work.is_empty() {
                 return;
             }
             let due = self.until_due();
@@ -175,7 +175,7 @@ impl Driver {
                 command = self.commands.next() => self.obey(command),
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
-                    self.machine.handle_stop();
+                    self.machine.handle_stop(clock::boot());
                 }
                 () = self.world.ticks.wait(due) => self.machine.handle_deadline(clock::boot()),
             }

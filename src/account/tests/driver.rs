@@ -141,7 +141,7 @@ impl World {
             State::SignedOut | State::Misconfigured => ended && idle && self.begins_nothing(snapshot.reason),
             _ => !ended && !snapshot.refreshable,
         };
-        let waits = self.out.is_some() || self.writing.is_some() || self.account.stopping;
+        let waits = self.out.is_some() || self.writing.is_some() || self.account.stopping.is_some();
         assert!(deadline.is_some() || waits || rests, "stuck in {:?}", snapshot.state);
         if let Some(token) = &snapshot.token {
             let token = token.secret.expose().to_owned();

@@ -72,13 +72,13 @@ fn a_refresh_in_flight_is_waited_for_and_its_tokens_are_ended() {
     world.pause();
     world.expect(What::Refresh);
     world.logout();
-    assert!(is_signed_out(&world) && world.account.is_busy(), "the reply is still to come");
+    assert!(is_signed_out(&world) && world.is_busy(), "the reply is still to come");
     world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
     assert!(is_signed_out(&world));
     let revoked = revoked(&mut world);
     assert_eq!(revoked, ["refresh_token rt-0", "access_token at-0", "refresh_token rt-1", "access_token at-1"]);
     world.pass(hours(2));
-    assert!(is_signed_out(&world) && !world.account.is_busy());
+    assert!(is_signed_out(&world) && !world.is_busy());
 }
 
 #[test]

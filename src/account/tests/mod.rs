@@ -176,6 +176,14 @@ impl World {
         Instant::from_boot(self.now)
     }
 
+    fn stop(&mut self) {
+        self.account.handle_stop(Instant::from_boot(self.now));
+    }
+
+    fn is_busy(&self) -> bool {
+        self.account.is_busy(self.boot_now())
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.account.snapshot(self.boot_now())
     }

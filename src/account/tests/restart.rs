@@ -165,19 +165,52 @@ fn a_stop_waits_for_the_refresh_in_flight_and_begins_nothing_new() {
     let mut world = World::signed_in(3600);
     world.pause();
     world.expect(What::Refresh);
-    world.account.handle_stop();
+    world.stop();
     world.settle();
-    assert!(world.account.is_busy());
+    assert!(world.is_busy());
     world.pass(secs(25));
     world.disk = Disk::Slow;
     world.reply(tokens("at-1", Some("rt-1"), Some(0)));
-    assert!(world.account.is_busy(), "not before it is on disk");
+    assert!(world.is_busy(), "not before it is on disk");
     world.written(true);
     world.settle();
-    assert!(!world.account.is_busy() && world.on_disk()["grant"]["refresh_token"] == "rt-1");
+    assert!(!world.is_busy() && world.on_disk()["grant"]["refresh_token"] == "rt-1");
     world.refresh();
     world.pass(hours(1));
     assert_eq!(world.count(What::Refresh), 1);
+}
+
+#[test]
+fn a_stop_right_after_a_lost_reply_lets_the_next_tries_go_out() {
+    let mut world = World::signed_in(3600);
+    world.pause();
+    world.reply(lost());
+    world.stop();
+    assert!(world.is_busy(), "the server may have replaced the refresh token");
+    world.pause();
+    assert_eq!(world.expect(What::Refresh).field("refresh_token"), "rt-0");
+    world.reply(tokens("at-1", Some("rt-1"), Some(0)));
+    assert!(!world.is_busy() && world.on_disk()["grant"]["refresh_token"] == "rt-1");
+    world.pass(hours(1));
+    assert_eq!(world.count(What::Refresh), 2, "and nothing else");
+}
+
+#[test]
+fn a_stop_does_not_wait_long_for_a_reply_that_was_lost() {
+    let mut world = World::signed_in(3600);
+    world.pause();
+    world.reply(lost());
+    world.stop();
+    let begun = world.now;
+    while world.is_busy() {
+        match world.out {
+            Some(_) => world.reply(lost()),
+            None => world.step(hours(1)),
+        }
+    }
+    assert!(world.now - begun <= secs(5) && world.count(What::Refresh) > 3, "{:?}", world.now - begun);
+    world.pass(hours(1));
+    assert!(!world.is_busy());
 }
 
 #[test]
@@ -187,19 +220,19 @@ fn a_stop_takes_back_an_intent_and_writes_what_could_not_be_written() {
     while world.writing.is_none() {
         world.step(hours(2));
     }
-    world.account.handle_stop();
+    world.stop();
     world.written(true);
     world.settle();
     world.written(true);
     world.settle();
     assert_eq!((world.count(What::Refresh), &world.on_disk()["refreshing"]), (0, &false.into()));
-    assert!(!world.account.is_busy());
+    assert!(!world.is_busy());
     let mut world = World::signed_in(3600);
     world.pause();
     world.disk = Disk::Fails;
     world.reply(tokens("at-1", Some("rt-1"), Some(3600)));
     world.disk = Disk::Works;
-    world.account.handle_stop();
+    world.stop();
     world.settle();
     assert_eq!(world.on_disk()["grant"]["refresh_token"], "rt-1", "once more, and this time it went");
 }

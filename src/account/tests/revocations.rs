@@ -146,7 +146,7 @@ fn a_new_login_does_not_wait_for_the_queue() {
         }
     }
     assert_eq!((world.state(), waiting(&world)), (State::Active, 2));
-    assert!(!world.account.is_busy(), "a stop does not wait for the next try");
+    assert!(!world.is_busy(), "a stop does not wait for the next try");
 }
 
 #[test]
