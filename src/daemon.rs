@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use sd_notify::NotifyState;
@@ -30,6 +31,7 @@ use crate::{
         catalog,
         console::Console,
         journal::LogLevel,
+        kernel,
         peer::{Caller, Socket},
         socket::{self, OwnSocket, SocketError},
         store::{KeyError, Keys, Store, StoreError},
@@ -172,6 +174,9 @@ impl House {
         tasks.spawn(until(shutdown.clone(), feed_watchdog(broker.clone(), pulses)));
         systemd::notify(&[NotifyState::Ready]);
         tracing::info!(accounts = self.settings.accounts.len(), "ready");
+        // The accounts have what they need of them.
+        drop(self.settings);
+        tasks.spawn(until(shutdown.clone(), forget_the_start()));
 
         let outcome = signals.wait_for_the_end(&broker).await;
         systemd::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
@@ -182,6 +187,14 @@ impl House {
         tasks.wait().await;
         tracing::info!("stopped");
         outcome
+    }
+}
+
+/// What the start alone needed is given back once it is over.
+async fn forget_the_start() {
+    tokio::time::sleep(START).await;
+    if let Err(error) = kernel::release_program() {
+        tracing::debug!(%error, "what the start needed stays in memory until the kernel wants it");
     }
 }
 
@@ -264,5 +277,7 @@ async fn feed_watchdog(broker: Arc<Broker>, pulses: mpsc::Sender<Pulse>) {
 
 const DEFAULT_STATE: &str = "/var/lib/bearerd";
 const CONFIG: u8 = 78;
+/// How long a start takes at most, with a bus to join.
+const START: Duration = Duration::from_secs(10);
 /// `FileDescriptorName=` of the credential socket.
 const CREDENTIAL: &str = "credential";

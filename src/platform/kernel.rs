@@ -45,6 +45,7 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         let needed = usize::try_from(length).unwrap_or(usize::MAX) / size_of::<u32>();
         if outcome == 0 {
             groups.truncate(needed);
+            groups.shrink_to_fit();
             return Ok(groups);
         }
         let error = io::Error::last_os_error();
@@ -70,6 +71,46 @@ pub fn process_info(pidfd: BorrowedFd<'_>) -> io::Result<ProcessInfo> {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok(ProcessInfo { euid: info.euid, cgroup: info.cgroup })
+}
+
+/// Lets go of what the program has read of its own file, code and constants: most of it the start alone needed, and it
+/// counts as this process's memory until somebody takes it away. What is needed again comes back from the file
+/// (`MADV_DONTNEED`). What was freed goes back too.
+pub fn release_program() -> io::Result<()> {
+    let program = std::fs::read_link("/proc/self/exe")?;
+    for (start, end) in unwritten(&std::fs::read_to_string("/proc/self/smaps")?, &program.to_string_lossy()) {
+        // SAFETY: the kernel says that this is a part of the program's file that cannot be written and of which no page
+        // was, so what is there is what the file holds, and nobody unmaps the program that runs. A page that is gone is
+        // read from the file when somebody looks at it.
+        if unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: it takes no pointer, and gives away only what the allocator knows to be free.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    Ok(())
+}
+
+/// The parts of that file that cannot be written and of which no page was, each from its first address to its last.
+fn unwritten(smaps: &str, file: &str) -> Vec<(usize, usize)> {
+    let (mut found, mut mapping, mut proofs) = (Vec::new(), None, 0);
+    for line in smaps.lines() {
+        if let Some((range, rest)) = line.split_once(' ').filter(|(first, _)| first.contains('-')) {
+            let ours = line.ends_with(file) && (rest.starts_with("r--p ") || rest.starts_with("r-xp "));
+            let address = |text| usize::from_str_radix(text, 16).ok();
+            mapping = range.split_once('-').filter(|_| ours).and_then(|(a, b)| Some((address(a)?, address(b)?)));
+            proofs = 0;
+        } else if line.starts_with("Anonymous:") || line.starts_with("Swap:") {
+            proofs += usize::from(line.split_whitespace().nth(1) == Some("0"));
+        } else if line.starts_with("VmFlags:") && proofs == 2 {
+            // The last line of each.
+            found.extend(mapping.take());
+        }
+    }
+    found
 }
 
 /// `struct pidfd_info` of `linux/pidfd.h`, in its first version of 64 bytes.
@@ -103,36 +144,4 @@ const PIDFD_GET_INFO: libc::Ioctl = nix::request_code_readwrite!(0xFF, 11, 64) a
 const MOST_GROUPS: usize = 65_536;
 
 #[cfg(test)]
-mod tests {
-    use std::os::{fd::AsFd, unix::net::UnixStream};
-
-    use nix::{
-        sys::socket::{getsockopt, sockopt},
-        unistd,
-    };
-
-    use super::*;
-
-    #[test]
-    fn the_groups_are_those_that_the_process_has() {
-        let (ours, _theirs) = UnixStream::pair().expect("a pair");
-        let own: Vec<u32> = unistd::getgroups().expect("groups").into_iter().map(unistd::Gid::as_raw).collect();
-        assert_eq!(peer_groups(ours.as_fd()).expect("groups"), own);
-        assert!(peer_groups(io::stdin().as_fd()).is_err(), "that is no socket");
-    }
-
-    #[test]
-    fn a_process_that_has_ended_is_nobody() {
-        let (ours, _theirs) = UnixStream::pair().expect("a pair");
-        let Ok(pidfd) = getsockopt(&ours, sockopt::PeerPidfd) else { return eprintln!("not run here: an old kernel") };
-        match process_info(pidfd.as_fd()) {
-            Ok(info) => assert_eq!(info.euid, unistd::geteuid().as_raw()),
-            Err(error) => return eprintln!("not run here: {error}"),
-        }
-        let mut child = std::process::Command::new("true").spawn().expect("a process");
-        let pid = rustix::process::Pid::from_child(&child);
-        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("a pidfd");
-        child.wait().expect("an end");
-        assert!(process_info(pidfd.as_fd()).is_err(), "the kernel would say that it was root");
-    }
-}
+mod tests;
