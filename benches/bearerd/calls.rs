@@ -47,7 +47,9 @@ pub fn dbus(size: Size, figures: &mut Figures) {
     bus(&Bus::daemon(folder.path()), folder.path(), size, figures);
     match Bus::broker(folder.path()) {
         Some(broker) => bus(&broker, folder.path(), size, figures),
-        None => eprintln!("   left out: dbus-broker, which does not start here; it wants to be installed and a journal to write to"),
+        None => eprintln!(
+            "   left out: dbus-broker, which does not start here; it wants to be installed and a journal to write to"
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ mod idle;
 mod limits;
 mod load_dbus;
 mod load_http;
+mod peer;
 mod plot;
 mod processes;
 mod rig;

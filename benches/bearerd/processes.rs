@@ -10,6 +10,8 @@ use std::{
 
 use super::{
     figures::{Figures, Goal},
+    idle,
+    peer::OidcAgent,
     rig::{self, Bus, Rig, Size},
     rounds::{Spread, ratio},
     support::daemon::program,
@@ -43,6 +45,15 @@ fn verb(size: Size, figures: &mut Figures) {
     let times = size.of(40);
     let measured = ratio(size.of(11), || wall(verb(), times), || wall(curl(), times));
     figures.add("`bearerd token` as a process over curl: wall", measured, "×", Some(Goal::AtMost(0.25)));
+    match OidcAgent::start() {
+        Some(agent) => {
+            let measured = ratio(size.of(11), || wall(agent.token(), times), || wall(curl(), times));
+            figures.add("for orientation, `oidc-token` of oidc-agent over curl: wall", measured, "×", None);
+            let pss = Spread::exactly(agent.pids().into_iter().map(|pid| idle::memory(pid).0).sum());
+            figures.add("for orientation, PSS of oidc-agent with one account", pss, "MiB", None);
+        }
+        None => eprintln!("   left out: oidc-agent, which is not installed"),
+    }
     if !Path::new("/usr/bin/time").exists() {
         eprintln!("   left out: GNU time is not installed");
         return;
