@@ -10,6 +10,7 @@ use super::{policy::Ground, repeats::Repeats};
 use crate::{
     account::{AccountName, Token},
     platform::{catalog, clock, peer::Caller, unit},
+    time::Instant,
 };
 
 /// What has been recorded lately.
@@ -26,8 +27,8 @@ impl Default for Audit {
 
 impl Audit {
     /// Records that a caller gets this token. Its SHA-256 is known, so a repeated record costs a look into a map.
-    pub fn issued(&self, caller: &Caller, account: &AccountName, ground: Ground, token: &Token) {
-        let Some(left_out) = lock(&self.issued).note((who(caller), token.fingerprint.number()), clock::boot()) else {
+    pub fn issued(&self, caller: &Caller, account: &AccountName, ground: Ground, token: &Token, now: Instant) {
+        let Some(left_out) = lock(&self.issued).note((who(caller), token.fingerprint.number()), now) else {
             return;
         };
         let (account, scope) = (account.as_str(), token.scope.as_str());

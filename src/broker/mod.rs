@@ -39,7 +39,7 @@ pub use self::{
     sight::Sight,
     stored::Rekeyed,
     tally::{Histogram, Tally},
-    token::{TokenAnswer, TokenRequest},
+    token::{Offer, TokenAnswer, TokenRequest, Wait},
     unsettled::Unsettled,
 };
 pub use crate::platform::store::Protection;

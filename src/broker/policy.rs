@@ -1,6 +1,6 @@
 //! Who may do what. A pure function that both doors ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     config::{Action, NOBODY, Rule, Rules},
@@ -16,7 +16,7 @@ pub struct Permission<'a> {
     /// What gives the right.
     pub ground: Ground,
     /// A token may have these scopes and no others; `None`: all that the account has.
-    pub ceiling: Option<&'a BTreeSet<String>>,
+    pub ceiling: Option<&'a Arc<BTreeSet<String>>>,
 }
 
 /// What gives a right.
@@ -47,24 +47,23 @@ pub fn decide<'a>(
     own_uid: u32,
     asked: &[&str],
 ) -> Option<Permission<'a>> {
-    let by_client = rules.clients.iter().map(|rule| (Ground::Client, rule));
-    let by_rule = rules.allow.iter().enumerate().map(|(at, rule)| (Ground::Rule(at + 1), rule));
-    let holding: Vec<_> = by_client
-        .chain(by_rule)
-        .filter(|(_, rule)| rule.actions.contains(&action) && rule.names(caller))
-        .map(|(ground, rule)| Permission { ground, ceiling: rule.scopes.as_ref() })
-        .collect();
     let at_a_client = matches!(caller.socket, Socket::Client(_));
     if !at_a_client && rules.allow.is_empty() && matches!(action, Action::Status | Action::Token) {
         return Some(Permission { ground: Ground::NoRules, ceiling: None });
     }
+    let by_client = rules.clients.iter().map(|rule| (Ground::Client, rule));
+    let by_rule = rules.allow.iter().enumerate().map(|(at, rule)| (Ground::Rule(at + 1), rule));
+    let found = by_client
+        .chain(by_rule)
+        .filter(|(_, rule)| rule.actions.contains(&action) && rule.names(caller))
+        .map(|(ground, rule)| Permission { ground, ceiling: rule.scopes.as_ref() })
+        .min_by_key(|permission| match permission.ceiling {
+            None => 0,
+            Some(ceiling) if asked.iter().all(|scope| ceiling.contains(*scope)) => 1,
+            Some(_) => 2,
+        });
     let privileged = is_privileged(caller, own_uid) && action != Action::Token;
-    let covers = |permission: &Permission<'_>| {
-        permission.ceiling.is_some_and(|ceiling| asked.iter().all(|scope| ceiling.contains(*scope)))
-    };
-    let unlimited = holding.iter().find(|permission| permission.ceiling.is_none());
-    let found = unlimited.or_else(|| holding.iter().find(|permission| covers(permission))).or(holding.first());
-    found.cloned().or(privileged.then_some(Permission { ground: Ground::Privilege, ceiling: None }))
+    found.or(privileged.then_some(Permission { ground: Ground::Privilege, ceiling: None }))
 }
 
 /// Whether the caller is root or the daemon's own user, and came by a way that says so.

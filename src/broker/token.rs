@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     Broker, Entry, Error,
     driver::{Command, Want},
-    policy::{self, Permission},
+    policy::{self, Ground, Permission},
 };
 use crate::{
     account::{AccountName, Answer, Need, Token},
@@ -13,6 +13,7 @@ use crate::{
     oauth::target::{Target, Wish},
     platform::{clock, peer::Caller},
     secret::Fingerprint,
+    time::Instant,
 };
 
 /// What a caller asks of a token, as both doors read it.
@@ -46,6 +47,35 @@ pub struct TokenAnswer {
     pub limited: bool,
 }
 
+/// What there is for a caller who may have a token.
+pub enum Offer {
+    /// The token.
+    Token(TokenAnswer),
+    /// Nothing yet: it has to be waited for.
+    Wait(Box<Wait>),
+}
+
+/// A token that is not there yet, and who may have it.
+pub struct Wait {
+    want: Want,
+    right: Right,
+}
+
+impl Wait {
+    /// The account whose token it is.
+    pub fn account(&self) -> &AccountName {
+        &self.right.account
+    }
+}
+
+/// That a caller may have the token of an account.
+struct Right {
+    account: AccountName,
+    entry: Arc<Entry>,
+    ground: Ground,
+    ceiling: Option<Arc<BTreeSet<String>>>,
+}
+
 impl Broker {
     /// A token (RFC 6749 §5.1) of that account, or of the only one, or of `default`.
     pub async fn token(
@@ -54,60 +84,59 @@ impl Broker {
         name: Option<&str>,
         request: &TokenRequest,
     ) -> Result<TokenAnswer, Error> {
-        let (name, entry) = self.account_for_token(caller, name)?;
+        match self.offer(caller, name, request)? {
+            Offer::Token(answer) => Ok(answer),
+            Offer::Wait(wait) => self.wait_for_token(caller, *wait).await,
+        }
+    }
+
+    /// The same, if it is there: what has to be waited for is left to [`Broker::wait_for_token`].
+    pub fn offer(&self, caller: &Caller, name: Option<&str>, request: &TokenRequest) -> Result<Offer, Error> {
+        let (account, entry) = self.account_for_token(caller, name)?;
         let asked: Vec<_> = request.scope.iter().flat_map(|scope| scope.split_whitespace()).collect();
         let permission = policy::decide(&entry.settings.rules, caller, Action::Token, self.own_uid, &asked);
         let Some(Permission { ground, ceiling }) = permission else {
             return Err(Error::NotAuthorized { caller: caller.clone(), action: Action::Token });
         };
-        let too_much = |AboveCeiling| Error::InsufficientScope {
-            account: name.clone(),
-            cause: "no rule allows this caller a token of that scope".to_owned(),
-        };
-        let mut need = Need {
-            min_validity: request.min_validity.unwrap_or(entry.settings.min_validity),
+        let ceiling = ceiling.cloned();
+        let right = Right { account, entry, ground, ceiling };
+        let target = right.target(request, &asked)?;
+        let settings = &right.entry.settings;
+        let (view, now) = (right.entry.handle.view(), clock::boot());
+        let need = Need {
+            min_validity: request.min_validity.unwrap_or(settings.min_validity),
             rejected: request.rejected,
-            attempts: 0,
+            attempts: view.snapshot.attempts,
         };
-        let target = match ceiling {
-            Some(ceiling) => match entry.settings.scope_under(ceiling, &asked).map_err(too_much)? {
-                // Where there is no way to less, a token with more is refused.
-                Some(scope) => entry
-                    .settings
-                    .target(&TokenRequest { scope: Some(scope), ..request.clone() })
-                    .map_err(|error| Error::InsufficientScope { account: name.clone(), cause: error.to_string() })?,
-                None => entry.settings.target(request)?,
-            },
-            None => entry.settings.target(request)?,
-        };
-        let view = entry.handle.view();
-        need.attempts = view.snapshot.attempts;
-        let token = match view.snapshot.answer(&need, clock::boot()) {
-            Answer::Token(token) if target.is_none() => token,
-            _ => {
-                let may_see_prompt = self.allows(&entry.settings.rules, caller, Action::Login);
-                // On the heap, so that a connection whose callers find a token needs no room for the wait.
-                let want = Box::new(Want { need, target, wait: request.wait });
-                let ask = entry.handle.ask(|reply| Command::Token(want, reply));
-                let answer = Box::pin(ask).await.unwrap_or_else(|| Err(Error::Timeout { account: name.clone() }));
-                answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?
-            }
-        };
-        // What the server gave may be more than what was asked for.
-        if ceiling.is_some_and(|ceiling| !fits(&token.scope, ceiling, entry.settings.client.tolerated_scope())) {
-            return Err(too_much(AboveCeiling));
+        match view.snapshot.answer(&need, now) {
+            Answer::Token(token) if target.is_none() => self.hand_out(caller, right, token, now).map(Offer::Token),
+            _ => Ok(Offer::Wait(Box::new(Wait { want: Want { need, target, wait: request.wait }, right }))),
         }
-        self.audit.issued(caller, &name, ground, &token);
-        entry.tally.issued(caller.uid, caller.unit.as_ref());
-        let expires_in = token.remaining(clock::boot()).map(|left| left.as_secs());
-        // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
-        let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));
-        Ok(TokenAnswer { account: name, token, expires_in, expires_at, limited: ceiling.is_some() })
     }
 
-    /// The full name of an account, for a caller who may have its token.
-    pub fn find_for_token(&self, caller: &Caller, name: Option<&str>) -> Result<AccountName, Error> {
-        self.account_for_token(caller, name).map(|(name, _)| name)
+    /// A token that was not there when it was asked for, as soon as it is.
+    pub async fn wait_for_token(&self, caller: &Caller, wait: Wait) -> Result<TokenAnswer, Error> {
+        let Wait { want, right } = wait;
+        let answer = right.entry.handle.ask(|reply| Command::Token(Box::new(want), reply)).await;
+        let answer = answer.unwrap_or_else(|| Err(Error::Timeout { account: right.account.clone() }));
+        let may_see_prompt = self.allows(&right.entry.settings.rules, caller, Action::Login);
+        let token = answer.map_err(|error| if may_see_prompt { error } else { error.without_prompt() })?;
+        self.hand_out(caller, right, token, clock::boot())
+    }
+
+    /// Looks at what the server gave, which may be more than what was asked for, records who gets it, and counts it.
+    fn hand_out(&self, caller: &Caller, right: Right, token: Arc<Token>, now: Instant) -> Result<TokenAnswer, Error> {
+        let Right { account, entry, ground, ceiling } = right;
+        let tolerated = entry.settings.client.tolerated_scope();
+        if ceiling.as_ref().is_some_and(|ceiling| !fits(&token.scope, ceiling, tolerated)) {
+            return Err(above_ceiling(account));
+        }
+        self.audit.issued(caller, &account, ground, &token, now);
+        entry.tally.issued(caller.uid, caller.unit.as_ref());
+        let expires_in = token.remaining(now).map(|left| left.as_secs());
+        // The clocks alone: whether the wall clock is synchronised takes two looks at files, and no answer says it.
+        let expires_at = expires_in.map(|left| clock::wall().0.saturating_add(left));
+        Ok(TokenAnswer { account, token, expires_in, expires_at, limited: ceiling.is_some() })
     }
 
     /// The account, if the caller may have its token. A refusal is recorded, also where the caller is told that there is
@@ -123,6 +152,25 @@ impl Broker {
         }
         found
     }
+}
+
+impl Right {
+    /// What the token is to be for, where that is not what the whole sign-in is for.
+    fn target(&self, request: &TokenRequest, asked: &[&str]) -> Result<Option<Target>, Error> {
+        let (settings, account) = (&self.entry.settings, &self.account);
+        let Some(ceiling) = &self.ceiling else { return settings.target(request) };
+        match settings.scope_under(ceiling, asked).map_err(|AboveCeiling| above_ceiling(account.clone()))? {
+            // Where there is no way to less, a token with more is refused.
+            Some(scope) => settings
+                .target(&TokenRequest { scope: Some(scope), ..request.clone() })
+                .map_err(|error| Error::InsufficientScope { account: account.clone(), cause: error.to_string() }),
+            None => settings.target(request),
+        }
+    }
+}
+
+fn above_ceiling(account: AccountName) -> Error {
+    Error::InsufficientScope { account, cause: "no rule allows this caller a token of that scope".to_owned() }
 }
 
 /// Whether a token that the server says has this scope has nothing beyond the ceiling. One of which nothing is known may

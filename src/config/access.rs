@@ -34,7 +34,7 @@ pub struct Rule {
     /// What is allowed then.
     pub actions: Vec<Action>,
     /// A token may have no other scopes than these; `None`: all that the account has.
-    pub scopes: Option<BTreeSet<String>>,
+    pub scopes: Option<Arc<BTreeSet<String>>>,
 }
 
 /// What a caller may do to an account.
@@ -78,7 +78,7 @@ pub(super) fn bind(
         let rule = Rule {
             socket: Some(Socket::Client(socket.clone())),
             actions: client.actions.unwrap_or_else(usual_actions),
-            scopes: client.scopes.map(|scopes| scopes.into_iter().collect()),
+            scopes: client.scopes.map(|scopes| Arc::new(scopes.into_iter().collect())),
             ..Rule::default()
         };
         for account in &client.accounts {
@@ -129,7 +129,7 @@ impl Reader<'_> {
             unit: rule.unit.and_then(|name| self.unit(&name)),
             socket: rule.socket.map(|name| Socket::named(name.get_ref())),
             actions: rule.actions.unwrap_or_else(usual_actions),
-            scopes: rule.scopes.map(|scopes| scopes.into_iter().collect()),
+            scopes: rule.scopes.map(|scopes| Arc::new(scopes.into_iter().collect())),
         }
     }
 

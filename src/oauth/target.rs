@@ -109,7 +109,7 @@ fn part(
     is_word: impl Fn(&str) -> bool,
     bad: BadTarget,
 ) -> Result<Option<BTreeSet<String>>, BadTarget> {
-    let text = text.unwrap_or_default();
+    let Some(text) = text else { return Ok(None) };
     let words: BTreeSet<String> = text.split_whitespace().map(str::to_owned).collect();
     if text.len() > LONGEST || !words.iter().all(|word| is_word(word)) {
         return Err(bad);

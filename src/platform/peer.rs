@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     sys::socket::{getsockopt, sockopt},
-    unistd::{Gid, Uid, User, getgroups},
+    unistd::{self, Gid, Uid, getgroups},
 };
 
 use super::{
@@ -29,6 +29,23 @@ pub enum Socket {
     Bus,
 }
 
+/// The user that a program ran as when it connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl User {
+    /// The user behind a Unix socket (`SO_PEERCRED`). An error means: refuse.
+    pub fn behind(stream: &impl AsFd) -> io::Result<Self> {
+        let credentials = getsockopt(stream, sockopt::PeerCredentials)?;
+        Ok(Self { uid: credentials.uid(), gid: credentials.gid() })
+    }
+}
+
 /// The identity of a local program, fixed when it connected. Nothing that it sends can change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -45,17 +62,16 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The peer of a Unix socket, as it was when it connected (`SO_PEERCRED`, `SO_PEERGROUPS`, `SO_PEERPIDFD`). Its unit
-    /// is looked for among `units` only. An error means: refuse.
-    pub fn of(stream: &impl AsFd, socket: Socket, units: &Units) -> io::Result<Self> {
-        let credentials = getsockopt(stream, sockopt::PeerCredentials)?;
-        let (uid, gid) = (credentials.uid(), credentials.gid());
+    /// The peer of a Unix socket, as it was when it connected (`SO_PEERGROUPS`, `SO_PEERPIDFD`). Its unit is looked for
+    /// among `units` only.
+    pub fn of(stream: &impl AsFd, user: User, socket: Socket, units: &Units) -> Self {
+        let User { uid, gid } = user;
         // Without an answer there are no further groups, and no rule that wants one holds.
         let groups = kernel::peer_groups(stream.as_fd()).unwrap_or_default();
         let caller = Self { socket, uid, gid, groups, unit: None };
         // It costs three system calls and one for each unit, so it is done for those rules alone.
         let pidfd = if units.is_empty() { None } else { getsockopt(stream, sockopt::PeerPidfd).ok() };
-        Ok(caller.in_unit(pidfd.as_ref().map(AsFd::as_fd), units))
+        caller.in_unit(pidfd.as_ref().map(AsFd::as_fd), units)
     }
 
     /// The same, with the unit of its process, if that is one of `units`.
@@ -73,7 +89,7 @@ impl Caller {
     /// A caller of whom the user and all groups are known, the primary one among them (D-Bus `UnixGroupIDs`). The user
     /// database only tells which one that is: it gives nobody a group that the process does not have.
     pub fn with_groups(uid: u32, groups: Vec<u32>) -> Option<Self> {
-        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        let user = unistd::User::from_uid(Uid::from_raw(uid)).ok().flatten();
         let primary = user.map(|user| user.gid.as_raw()).filter(|gid| groups.contains(gid));
         let gid = primary.or_else(|| groups.first().copied())?;
         Some(Self { socket: Socket::Bus, uid, gid, groups, unit: None })
@@ -92,7 +108,7 @@ impl Caller {
     /// The user this process runs as.
     pub fn ourselves() -> Self {
         let groups = getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
-        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let (uid, gid) = (unistd::geteuid().as_raw(), unistd::getegid().as_raw());
         Self { socket: Socket::Api, uid, gid, groups, unit: None }
     }
 }

@@ -32,22 +32,17 @@ fn check(path: &Path) -> Output {
 
 /// The routes of the program by what its source says, and the methods of each by what it answers.
 fn routes() -> BTreeMap<String, BTreeSet<String>> {
-    let code = read("src/api/http/route.rs");
-    let mut paths = BTreeSet::from(["/".to_owned()]);
-    for line in code.lines().map(str::trim).filter(|line| line.contains("=> Some(Self::") && line.contains('"')) {
-        let pattern = line.split("=>").next().unwrap_or_default();
-        let texts: Vec<_> = pattern.split('"').skip(1).step_by(2).collect();
-        match (pattern.contains("name"), texts.as_slice()) {
-            (true, [verb]) if pattern.starts_with("Some((") => paths.insert(format!("/accounts/{{name}}/{verb}")),
-            (true, [first]) => paths.insert(format!("/v1/{first}/{{name}}")),
-            (true, [first, verb]) => paths.insert(format!("/v1/{first}/{{name}}/{verb}")),
-            (false, [first]) if pattern.starts_with('(') => paths.insert(format!("/v1/{first}")),
-            (false, [path]) => paths.insert(format!("/{path}")),
-            other => panic!("what is {line}? {other:?}"),
-        };
-    }
-    let alone = code.split("path == \"").skip(1).filter_map(|rest| rest.split('"').next());
-    paths.extend(alone.map(|path| format!("/{path}")));
+    let code = read("src/api/http/asked.rs");
+    let patterns = code.lines().filter_map(|line| line.split_once(" => Some(Self::")).map(|(pattern, _)| pattern);
+    let path = |pattern: &str| {
+        let segments = pattern.trim().trim_matches(['(', ')']).split(", ").filter(|segment| *segment != "None");
+        let words = segments.map(|segment| match segment.trim_start_matches("Some(").trim_end_matches(')') {
+            "name" => "{name}",
+            word => word.trim_matches('"'),
+        });
+        format!("/{}", words.collect::<Vec<_>>().join("/"))
+    };
+    let paths: BTreeSet<String> = patterns.map(path).collect();
     let daemon = Daemon::start("");
     let methods = |path: &String| {
         let reply = daemon.request("PATCH", &path.replace("{name}", "box"), "");

@@ -46,7 +46,7 @@ impl AccountObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
         let caller = self.door.caller(connection, &header).await?;
-        self.door.token(&caller, &self.name, &options).await
+        self.door.token(&caller, Some(self.name.as_str()), &options).await
     }
 
     #[zbus(out_args("proof", "details"))]

@@ -14,7 +14,7 @@ use super::{caller::Callers, facts, options, refusal::Refusal};
 use crate::{
     account::AccountName,
     api::limits::{self, Limits, Place},
-    broker::{Broker, Error},
+    broker::{Broker, Error, Offer},
     platform::peer::Caller,
 };
 
@@ -58,13 +58,17 @@ impl Door {
     pub async fn token(
         &self,
         caller: &Caller,
-        account: &AccountName,
+        account: Option<&str>,
         given: &BTreeMap<String, OwnedVariant>,
     ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
-        let request = options::token_request(given)?;
-        let token = self.broker.token(caller, Some(account.as_str()), &request);
-        // The broker gives up first, as it has more to say then.
-        let answer = within(PATIENCE + GRACE, account, token).await?;
+        let answer = match self.broker.offer(caller, account, &options::token_request(given)?)? {
+            Offer::Token(answer) => answer,
+            Offer::Wait(wait) => {
+                let account = wait.account().clone();
+                // The broker gives up first, as it has more to say then.
+                within(PATIENCE + GRACE, &account, self.broker.wait_for_token(caller, *wait)).await?
+            }
+        };
         let expires_in = answer.expires_in.map_or(0, |left| u32::try_from(left).unwrap_or(u32::MAX));
         Ok((answer.token.secret.expose().to_owned(), expires_in, facts::details(&answer)))
     }

@@ -23,8 +23,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
         let caller = self.0.caller(connection, &header).await?;
-        let account = self.0.broker.find_for_token(&caller, named(account))?;
-        self.0.token(&caller, &account, &options).await
+        self.0.token(&caller, named(account), &options).await
     }
 
     #[zbus(out_args("path"))]

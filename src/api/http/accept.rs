@@ -1,9 +1,8 @@
 //! From a listening socket to connections that are served, within their limits.
 
 use std::{
-    convert::Infallible,
     io,
-    os::{fd::AsFd, unix::net::UnixListener},
+    os::{fd::OwnedFd, unix::net::UnixListener},
     sync::Arc,
     time::Duration,
 };
@@ -13,26 +12,25 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
-use tokio::net::UnixStream;
+use nix::sys::socket::{Backlog, listen};
+use rustix::net::{SocketFlags, accept_with};
+use tokio::{io::unix::AsyncFd, net::UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Door, framing, metrics::Latencies, route};
+use super::{Door, metrics::Latencies, route};
 use crate::{
-    api::limits::{self, Limits, Place},
+    api::limits::{self, Limits},
     broker::{Broker, repeats::Repeats},
     platform::{
-        clock,
-        peer::{Caller, Socket},
+        clock, kernel,
+        peer::{Caller, Socket, User},
         process,
     },
 };
 
 /// Stands at one socket and lets callers in.
 pub struct Porter {
-    listener: tokio::net::UnixListener,
-    /// The same socket, for what waits there behind the first one.
-    same: UnixListener,
+    listener: AsyncFd<OwnedFd>,
     door: Arc<Door>,
     socket: Socket,
     limits: Arc<Limits>,
@@ -45,10 +43,10 @@ impl Porter {
     pub fn new(listener: UnixListener, socket: Socket, broker: Arc<Broker>, limits: Arc<Limits>) -> io::Result<Self> {
         // Whoever made the socket may have given it a long queue, and in a flood everybody waits for the whole of it.
         listen(&listener, Backlog::new(QUEUE)?)?;
+        listener.set_nonblocking(true)?;
         Ok(Self {
             socket,
-            same: listener.try_clone()?,
-            listener: tokio::net::UnixListener::from_std(listener)?,
+            listener: kernel::watched(listener.into())?,
             door: Arc::new(Door { broker, closing: CancellationToken::new(), latencies: Latencies::default() }),
             limits,
             graceful: GracefulShutdown::new(),
@@ -63,54 +61,47 @@ impl Porter {
 
     /// Waits for somebody, and lets in all who are there. May be dropped while it waits.
     pub async fn admit(&mut self) {
-        match self.listener.accept().await {
-            Ok((stream, _)) => {
-                if let Some(place) = self.place(&stream) {
-                    self.serve(stream, place);
-                }
-            }
-            Err(error) => return self.rest(&error).await,
+        if let Err(error) = self.admit_those_who_wait().await {
+            self.rest(&error).await;
         }
-        // In a flood, everybody waits for each of those before them: the runtime does not hear of who is turned away.
+    }
+
+    async fn admit_those_who_wait(&self) -> io::Result<()> {
+        let mut ready = self.listener.readable().await?;
         for _ in 0..AT_ONCE {
-            let Ok((stream, _)) = self.same.accept() else { return };
-            let Some(place) = self.place(&stream) else { continue };
-            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
-                self.serve(stream, place);
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            // In a flood, everybody waits for each of those before them: the runtime does not hear of who is turned away.
+            match ready.try_io(|listener| Ok(accept_with(listener.get_ref(), flags)?)) {
+                Ok(accepted) => self.let_in(accepted?.into()),
+                Err(_nobody_left) => return Ok(()),
             }
         }
+        drop(ready);
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     /// Closes the door, and gives those who are in the middle of an answer some time.
     pub async fn leave(self) {
-        drop((self.listener, self.same));
+        drop(self.listener);
         self.door.closing.cancel();
         // What waits for a person must not hold up the stop.
         let _ = tokio::time::timeout(LAST_ANSWERS, self.graceful.shutdown()).await;
     }
 
-    fn place(&self, stream: &impl AsFd) -> Option<Place> {
-        let peer = getsockopt(stream, sockopt::PeerCredentials).ok()?;
-        self.limits.take(peer.uid(), self.door.broker.connections_per_user())
-    }
-
-    /// Identifies the caller, once, before anything is read from it.
-    fn serve(&self, stream: UnixStream, place: Place) {
-        let caller = match Caller::of(&stream, self.socket.clone(), &self.door.broker.units()) {
-            Ok(caller) => Arc::new(caller),
-            Err(error) => return tracing::warn!(%error, "a caller without an identity was turned away"),
+    /// Identifies the caller, once, before anything is read from it, and serves it if there is a place.
+    fn let_in(&self, stream: std::os::unix::net::UnixStream) {
+        let broker = &self.door.broker;
+        let Ok(user) = User::behind(&stream) else { return };
+        let Some(place) = self.limits.take(user.uid, broker.connections_per_user()) else { return };
+        let caller = Arc::new(Caller::of(&stream, user, self.socket.clone(), &broker.units()));
+        let Some(place) = place.keep(limits::allowed(broker, &caller)) else { return };
+        let stream = match UnixStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a connection cannot be watched, and was closed"),
         };
-        let Some(place) = place.keep(limits::allowed(&self.door.broker, &caller)) else { return };
         let door = self.door.clone();
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (door, caller) = (door.clone(), caller.clone());
-            async move {
-                Ok::<_, Infallible>(match framing::refusal(&request) {
-                    Some(refusal) => refusal,
-                    None => route::answer(&door, &caller, &request).await,
-                })
-            }
-        });
+        let service = service_fn(move |request: hyper::Request<Incoming>| route::answer(&door, &caller, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)

@@ -1,13 +1,15 @@
 //! Answers: the JSON of accounts, tokens, prompts and errors.
 
+use std::sync::LazyLock;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, REFERRER_POLICY,
-        RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LOCATION,
+        REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use serde_json::{Value, json};
@@ -26,11 +28,13 @@ pub type Answer = Response<Body>;
 
 /// A token.
 pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
-    let token = &answer.token;
-    if kind == Kind::Text {
-        return secret(body(StatusCode::OK, kind.media_type(), token.secret.expose().to_owned()));
-    }
-    secret(body(StatusCode::OK, kind.media_type(), token_json(answer)))
+    let (headers, content) = match kind {
+        Kind::Text => (&TEXT_HEADERS, answer.token.secret.expose().to_owned().into_bytes()),
+        Kind::Json | Kind::Svg | Kind::Png => (&JSON_HEADERS, token_json(answer)),
+    };
+    let mut answer = Response::new(Body::Whole(Full::new(content.into())));
+    answer.headers_mut().clone_from(headers);
+    answer
 }
 
 /// A proof of possession, with the hash of the token that it goes with.
@@ -121,6 +125,12 @@ pub fn method_not_allowed(allowed: &'static str) -> Answer {
     let mut answer = plain_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &text);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     answer
+}
+
+/// None of the kinds that the client takes.
+pub fn not_acceptable() -> Answer {
+    let text = "none of the kinds in the Accept header can be had here";
+    plain_error(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text)
 }
 
 /// The description of this API for machines.
@@ -274,6 +284,14 @@ fn body(status: StatusCode, media_type: &'static str, content: impl Into<Bytes>)
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
+}
+
+/// What stands at the head of a token. Made once: to copy it costs less than to find each header's place anew.
+static JSON_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| token_headers(Kind::Json));
+static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| token_headers(Kind::Text));
+
+fn token_headers(kind: Kind) -> HeaderMap {
+    secret(body(StatusCode::OK, kind.media_type(), "")).into_parts().0.headers
 }
 
 /// Marks an answer that may carry a token or a code.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body_util::Channel;
 use hyper::{
     Response,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -30,9 +30,8 @@ use crate::{
     time::Instant,
 };
 
-/// Tells the caller what changes, from now on or from the id in `Last-Event-ID` on, until it goes or `shutdown`.
-pub fn stream(broker: &Arc<Broker>, caller: &Arc<Caller>, headers: &HeaderMap, shutdown: &CancellationToken) -> Answer {
-    let since = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
+/// Tells the caller what changes, from now on or from the event `since` on, until it goes or `shutdown`.
+pub fn stream(broker: &Arc<Broker>, caller: &Arc<Caller>, since: Option<u64>, shutdown: &CancellationToken) -> Answer {
     let (mut sender, channel) = Channel::new(FRAMES);
     let (broker, caller, shutdown) = (broker.clone(), caller.clone(), shutdown.clone());
     let task = tokio::spawn(async move {

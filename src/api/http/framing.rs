@@ -6,7 +6,10 @@ use hyper::{
     header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING},
 };
 
-use super::answer::{self, Answer};
+use super::{
+    answer::{self, Answer},
+    request::values,
+};
 
 /// The refusal of a request whose length is not clear, or that is none for this server; `None` for all others.
 pub fn refusal<B>(request: &Request<B>) -> Option<Answer> {
@@ -27,10 +30,11 @@ fn objection<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     if request.headers().len() > MAX_HEADERS {
         return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "no request needs more than 32 headers"));
     }
-    if request.headers().contains_key(TRANSFER_ENCODING) {
+    if values(request.headers(), &TRANSFER_ENCODING).next().is_some() {
         return Some((StatusCode::LENGTH_REQUIRED, "Transfer-Encoding is not taken: say Content-Length"));
     }
-    let length = request.headers().get(CONTENT_LENGTH)?.to_str().ok().and_then(|length| length.parse::<u64>().ok());
+    let length =
+        values(request.headers(), &CONTENT_LENGTH).next()?.to_str().ok().and_then(|length| length.parse::<u64>().ok());
     // hyper has refused what is no number.
     let too_long = length.is_none_or(|length| length > LONGEST_BODY);
     too_long.then_some((StatusCode::PAYLOAD_TOO_LARGE, "no request needs a body of more than 16 KiB"))

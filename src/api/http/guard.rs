@@ -2,19 +2,21 @@
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
+use super::request::values;
+
 /// Why a request may come from a web page, or from somewhere that took us for another host; `None` when it does not.
 pub fn objection(headers: &HeaderMap) -> Option<&'static str> {
-    let mut hosts = headers.get_all(HOST).iter();
+    let mut hosts = values(headers, &HOST);
     let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
     if hosts.next().is_some() || !is_ours(host) {
         return Some("the Host header is not localhost");
     }
     let own = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") == Some(host.as_bytes());
-    if !headers.get_all(ORIGIN).iter().all(own) {
+    if !values(headers, &ORIGIN).all(own) {
         return Some("the request comes from a web page of another origin");
     }
     let here = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
-    if !headers.get_all(SEC_FETCH_SITE).iter().all(here) {
+    if !values(headers, &SEC_FETCH_SITE).all(here) {
         return Some("the request comes from a web page of another site");
     }
     None

@@ -20,6 +20,7 @@
 
 mod accept;
 mod answer;
+mod asked;
 mod body;
 mod clients;
 mod events;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hyper::header::{ACCEPT, HeaderMap, IF_NONE_MATCH};
+use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 
 use crate::{
     broker::{Error, ProofRequest, TokenRequest},
@@ -20,6 +20,15 @@ pub enum Kind {
     Svg,
     /// `image/png`
     Png,
+}
+
+/// What a client knows of an account already.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// The revision that it has (`If-None-Match`).
+    pub revision: Option<u64>,
+    /// How long it is ready to wait for another one (RFC 7240 §4.3).
+    pub wait: Option<Duration>,
 }
 
 /// Reads the query of a token request.
@@ -100,14 +109,14 @@ pub fn no_parameters(query: &str) -> Result<(), Error> {
     }
 }
 
+/// All values of a header. To look at each of a handful of headers costs less than to find a name by its hash.
+pub fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+    headers.iter().filter(move |(present, _)| *present == name).map(|(_, value)| value)
+}
+
 /// The first of `offered` that the client takes, by its order of preference; without an `Accept` header the first.
 pub fn kind(headers: &HeaderMap, offered: &[Kind]) -> Option<Kind> {
-    if !headers.contains_key(ACCEPT) {
-        return offered.first().copied();
-    }
-    let mut wanted: Vec<(u32, &str)> = headers
-        .get_all(ACCEPT)
-        .iter()
+    let mut wanted: Vec<(u32, &str)> = values(headers, &ACCEPT)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(preference)
@@ -123,15 +132,23 @@ pub fn kind(headers: &HeaderMap, offered: &[Kind]) -> Option<Kind> {
     wanted.iter().find_map(|(_, range)| offered.iter().find(|kind| takes(range, **kind)).copied())
 }
 
-/// How long the client is ready to wait for a change (RFC 7240 §4.3).
-pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let wait = values.flat_map(|value| value.split(',')).find_map(|item| item.trim().strip_prefix("wait="))?;
+/// What the client knows of an account.
+pub fn known(headers: &HeaderMap) -> Known {
+    Known { revision: known_revision(headers), wait: preferred_wait(headers) }
+}
+
+/// The event that the client saw last.
+pub fn last_event(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok())
+}
+
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let wait = preferences.flat_map(|value| value.split(',')).find_map(|item| item.trim().strip_prefix("wait="))?;
     wait.parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_POLL))
 }
 
-/// The revision that the client has already.
-pub fn known_revision(headers: &HeaderMap) -> Option<u64> {
+fn known_revision(headers: &HeaderMap) -> Option<u64> {
     let tag = headers.get(IF_NONE_MATCH)?.to_str().ok()?;
     tag.trim().trim_start_matches("W/").trim_matches('"').parse().ok()
 }

@@ -55,7 +55,8 @@ fn write(json: &mut Vec<u8>, name: &str, value: &str, plain: bool) {
 fn number(json: &mut Vec<u8>, name: &str, value: Option<u64>) {
     if let Some(value) = value {
         json.extend_from_slice(name.as_bytes());
-        json.extend_from_slice(value.to_string().as_bytes());
+        // Writing a number to memory does not fail.
+        let _ = serde_json::to_writer(json, &value);
     }
 }
 

@@ -31,8 +31,8 @@ fn allowed(rules: &Rules, caller: &Caller) -> Vec<&'static str> {
     ACTIONS.into_iter().filter(may).map(word).collect()
 }
 
-fn scopes(words: &str) -> Option<BTreeSet<String>> {
-    Some(words.split_whitespace().map(str::to_owned).collect())
+fn scopes(words: &str) -> Option<Arc<BTreeSet<String>>> {
+    Some(Arc::new(words.split_whitespace().map(str::to_owned).collect()))
 }
 
 #[test]
