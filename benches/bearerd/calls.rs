@@ -27,7 +27,7 @@ pub fn http(size: Size, figures: &mut Figures) {
     let latency = ratio(size.of(15), || p50(&ours, 1, kept), || p50(&bare, 1, kept));
     figures.add("HTTP, cached token, kept connection, 1 caller: p50 over bare hyper", latency, "×", at_most(1.10));
     for callers in [8, 64] {
-        let measured = ratio(size.of(11), || throughput(&ours, callers), || throughput(&bare, callers));
+        let measured = ratio(size.of(31), || throughput(&ours, callers), || throughput(&bare, callers));
         let what = format!("HTTP, kept connections, {callers} callers: requests a second over bare hyper");
         figures.add(what, measured, "×", Some(Goal::AtLeast(0.85)));
     }
@@ -66,10 +66,10 @@ fn bus(bus: &Bus, folder: &Path, size: Size, figures: &mut Figures) {
         let requests = size.of(2400 / callers);
         let p50 = |service| percentile(&mut connected.run(service, requests).latencies, 0.5);
         let throughput = |service| connected.run(service, requests).throughput;
-        let latency = ratio(size.of(11), || p50(SERVICES[0]), || p50(SERVICES[1]));
+        let latency = ratio(size.of(31), || p50(SERVICES[0]), || p50(SERVICES[1]));
         let what = format!("D-Bus GetToken on {name}, {}: p50 over bare zbus", number_of(callers));
         figures.add(what, latency, "×", at_most(1.10));
-        let rate = ratio(size.of(11), || throughput(SERVICES[0]), || throughput(SERVICES[1]));
+        let rate = ratio(size.of(31), || throughput(SERVICES[0]), || throughput(SERVICES[1]));
         let what = format!("D-Bus GetToken on {name}, {}: calls a second over bare zbus", number_of(callers));
         figures.add(what, rate, "×", Some(Goal::AtLeast(0.90)));
     }
