@@ -83,9 +83,14 @@ impl Handle {
         self.views.clone()
     }
 
+    /// Tells the task to end; [`Handle::stop`] waits for it.
+    pub fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Lets a refresh in flight finish and be saved, and ends the task.
     pub async fn stop(&self) {
-        self.stop.cancel();
+        self.begin_to_stop();
         let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(task) = task {
             let _ = task.await;

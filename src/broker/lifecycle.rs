@@ -114,7 +114,10 @@ impl Broker {
 
     /// Lets every refresh in flight finish and be saved, and stops all accounts.
     pub async fn stop(&self) {
-        for entry in self.all().values() {
+        let all = self.all();
+        // Together, for each may take some seconds.
+        all.values().for_each(|entry| entry.handle.begin_to_stop());
+        for entry in all.values() {
             entry.handle.stop().await;
         }
     }
