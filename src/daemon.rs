@@ -36,6 +36,7 @@ use crate::{
         socket::{self, OwnSocket, SocketError},
         store::{KeyError, Keys, Store, StoreError},
         systemd,
+        tick::Ticks,
     },
 };
 
@@ -176,7 +177,7 @@ impl House {
         tracing::info!(accounts = self.settings.accounts.len(), "ready");
         // The accounts have what they need of them.
         drop(self.settings);
-        tasks.spawn(until(shutdown.clone(), forget_the_start()));
+        tasks.spawn(until(shutdown.clone(), forget_the_start(broker.ticks())));
 
         let outcome = signals.wait_for_the_end(&broker).await;
         systemd::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
@@ -190,9 +191,9 @@ impl House {
     }
 }
 
-/// What the start alone needed is given back once it is over.
-async fn forget_the_start() {
-    tokio::time::sleep(START).await;
+/// What the start alone needed is given back once it is over: at the first tick after it.
+async fn forget_the_start(mut ticks: Ticks) {
+    ticks.wait(Duration::MAX).await;
     if let Err(error) = kernel::release_program() {
         tracing::debug!(%error, "what the start needed stays in memory until the kernel wants it");
     }
@@ -265,19 +266,18 @@ async fn follow_log_level(broker: Arc<Broker>, log_level: LogLevel) {
 /// Feeds systemd's watchdog, each time only after the accept loop and every account have answered.
 async fn feed_watchdog(broker: Arc<Broker>, pulses: mpsc::Sender<Pulse>) {
     let Some(period) = systemd::watchdog() else { return };
+    let mut ticks = broker.ticks();
     loop {
         let (pulse, answer) = tokio::sync::oneshot::channel();
         if pulses.send(pulse).await.is_ok() && answer.await.is_ok() {
             broker.prove_alive().await;
             systemd::notify(&[NotifyState::Watchdog]);
         }
-        tokio::time::sleep(period).await;
+        ticks.wait(period).await;
     }
 }
 
 const DEFAULT_STATE: &str = "/var/lib/bearerd";
 const CONFIG: u8 = 78;
-/// How long a start takes at most, with a bus to join.
-const START: Duration = Duration::from_secs(10);
 /// `FileDescriptorName=` of the credential socket.
 const CREDENTIAL: &str = "credential";

@@ -145,18 +145,33 @@ fn heads_that_can_be_read_in_two_ways_are_refused() {
 }
 
 #[test]
-fn a_head_that_does_not_end_and_a_connection_that_rests_are_closed() {
+fn connections_on_which_nothing_happens_are_closed_and_those_of_who_waits_are_not() {
     let server = AuthorizationServer::start();
     let daemon = signed_in(&server, "", "");
-    let mut slow = UnixStream::connect(daemon.socket()).expect("a connection");
-    slow.write_all(b"GET /v1/health HTTP/1.1\r\nHost: lo").expect("half a head");
-    let mut idle = UnixStream::connect(daemon.socket()).expect("a connection");
-    idle.write_all(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
-    // Both reads end when the daemon closes.
+    let open = |request: &str| {
+        let mut stream = UnixStream::connect(daemon.socket()).expect("a connection");
+        stream.write_all(request.as_bytes()).expect("a request, or a part of it");
+        stream
+    };
+    let tag = daemon.get("/v1/accounts/box").header("etag").expect("a revision").to_owned();
+    // Longer than the longest rest there is.
+    let head = format!("Host: localhost\r\nIf-None-Match: {tag}\r\nPrefer: wait=65\r\n\r\n");
+    let mut waiting = open(&format!("GET /v1/accounts/box HTTP/1.1\r\n{head}"));
+    let mut listening = open("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut slow = open("GET /v1/health HTTP/1.1\r\nHost: lo");
+    let mut idle = open("GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    // These reads end when the daemon closes.
     let (mut nothing, mut answer) = (Vec::new(), String::new());
     let _ = slow.read_to_end(&mut nothing);
     idle.read_to_string(&mut answer).expect("an answer and the end");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.matches("HTTP/1.1").count() == 1, "{answer}");
+    let mut status = [0; 12];
+    waiting.read_exact(&mut status).expect("an answer");
+    assert_eq!(status, *b"HTTP/1.1 304", "whoever waits is answered");
+    listening.set_nonblocking(true).expect("a mode");
+    let mut told = Vec::new();
+    let end = listening.read_to_end(&mut told).expect_err("whoever listens is not at the end");
+    assert!(end.kind() == ErrorKind::WouldBlock && told.starts_with(b"HTTP/1.1 200"), "{end}");
 }
 
 /// Holds that many half-open connections, and opens another for each that is closed.

@@ -7,17 +7,18 @@ use std::{
     time::Duration,
 };
 
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper::{body::Incoming, service::service_fn};
 use nix::sys::socket::{Backlog, listen};
 use rustix::net::{SocketFlags, accept_with};
-use tokio::{io::unix::AsyncFd, net::UnixStream};
+use tokio::{io::unix::AsyncFd, net::UnixStream, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Door, metrics::Latencies, route};
+use super::{
+    Door,
+    connection::{self, Activity, Signal},
+    metrics::Latencies,
+    route,
+};
 use crate::{
     api::limits::{self, Limits},
     broker::{Broker, repeats::Repeats},
@@ -25,6 +26,7 @@ use crate::{
         clock, kernel,
         peer::{Caller, Socket, User},
         process,
+        tick::Ticks,
     },
 };
 
@@ -34,7 +36,7 @@ pub struct Porter {
     door: Arc<Door>,
     socket: Socket,
     limits: Arc<Limits>,
-    graceful: GracefulShutdown,
+    signals: watch::Sender<Signal>,
     complaints: Repeats<()>,
 }
 
@@ -49,7 +51,7 @@ impl Porter {
             listener: kernel::watched(listener.into())?,
             door: Arc::new(Door { broker, closing: CancellationToken::new(), latencies: Latencies::default() }),
             limits,
-            graceful: GracefulShutdown::new(),
+            signals: watch::Sender::new(Signal::Tick),
             complaints: Repeats::new(COMPLAINTS),
         })
     }
@@ -81,12 +83,23 @@ impl Porter {
         Ok(())
     }
 
+    /// What tells the porter when to call [`Porter::tick`].
+    pub fn ticks(&self) -> Ticks {
+        self.door.broker.ticks()
+    }
+
+    /// Lets time go by for the connections: those that rest are closed.
+    pub fn tick(&self) {
+        self.signals.send_replace(Signal::Tick);
+    }
+
     /// Closes the door, and gives those who are in the middle of an answer some time.
     pub async fn leave(self) {
         drop(self.listener);
         self.door.closing.cancel();
         // What waits for a person must not hold up the stop.
-        let _ = tokio::time::timeout(LAST_ANSWERS, self.graceful.shutdown()).await;
+        self.signals.send_replace(Signal::Leave);
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.signals.closed()).await;
     }
 
     /// Identifies the caller, once, before anything is read from it, and serves it if there is a place.
@@ -100,17 +113,13 @@ impl Porter {
             Ok(stream) => stream,
             Err(error) => return tracing::warn!(%error, "a connection cannot be watched, and was closed"),
         };
-        let door = self.door.clone();
-        let service = service_fn(move |request: hyper::Request<Incoming>| route::answer(&door, &caller, request));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = self.graceful.watch(connection);
+        let (door, activity, signals) = (self.door.clone(), Activity::new(), self.signals.subscribe());
+        let noted = activity.clone();
+        let service =
+            service_fn(move |request: hyper::Request<Incoming>| route::answer(&door, &caller, &noted, request));
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
+            if let Err(error) = connection::serve(stream, service, activity, signals).await {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
@@ -130,8 +139,6 @@ fn room(descriptors: usize) -> usize {
     descriptors.saturating_sub(RESERVE.min(descriptors / 2)).min(CONNECTIONS)
 }
 
-/// How long a head may take, and how long a connection may rest between two requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(200);
 const COMPLAINTS: Duration = Duration::from_secs(10);
@@ -141,7 +148,6 @@ const CONNECTIONS: usize = 1024;
 const RESERVE: usize = 64;
 /// How many are let in, or turned away, before others get a turn.
 const AT_ONCE: usize = 64;
-const MAX_HEAD: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

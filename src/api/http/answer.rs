@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     header::{
@@ -32,7 +31,7 @@ pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
         Kind::Text => (&TEXT_HEADERS, answer.token.secret.expose().to_owned().into_bytes()),
         Kind::Json | Kind::Svg | Kind::Png => (&JSON_HEADERS, token_json(answer)),
     };
-    let mut answer = Response::new(Body::Whole(Full::new(content.into())));
+    let mut answer = Response::new(Body::whole(content.into()));
     answer.headers_mut().clone_from(headers);
     answer
 }
@@ -278,7 +277,7 @@ fn account_of(error: &Error) -> Option<&AccountName> {
 }
 
 fn body(status: StatusCode, media_type: &'static str, content: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Body::Whole(Full::new(content.into())));
+    let mut answer = Response::new(Body::whole(content.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -11,8 +11,18 @@ use http_body_util::{Channel, Full};
 use hyper::body::{Frame, SizeHint};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A body. Nearly all are whole, and cost no allocation for being a body.
-pub enum Body {
+use super::connection::Answering;
+
+/// A body.
+#[derive(Default)]
+pub struct Body {
+    content: Content,
+    /// Until all of it is sent, the connection does not rest.
+    answering: Option<Answering>,
+}
+
+/// Nearly all are whole, and cost no allocation for being a body.
+enum Content {
     /// Everything there is to say.
     Whole(Full<Bytes>),
     /// What a task writes; it ends when the client goes.
@@ -24,7 +34,24 @@ pub enum Body {
     },
 }
 
-impl Default for Body {
+impl Body {
+    /// One that is there.
+    pub fn whole(content: Bytes) -> Self {
+        Self { content: Content::Whole(Full::new(content)), answering: None }
+    }
+
+    /// One that `task` writes into the other end of the channel.
+    pub fn stream(pieces: Channel<Bytes>, task: AbortOnDropHandle<()>) -> Self {
+        Self { content: Content::Stream { pieces, _task: task }, answering: None }
+    }
+
+    /// Lets go of that only when the body is sent, or given up.
+    pub fn hold(&mut self, answering: Answering) {
+        self.answering = Some(answering);
+    }
+}
+
+impl Default for Content {
     fn default() -> Self {
         Self::Whole(Full::default())
     }
@@ -35,23 +62,23 @@ impl hyper::body::Body for Body {
     type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.get_mut() {
-            Self::Whole(body) => Pin::new(body).poll_frame(context),
-            Self::Stream { pieces, .. } => Pin::new(pieces).poll_frame(context),
+        match &mut self.get_mut().content {
+            Content::Whole(body) => Pin::new(body).poll_frame(context),
+            Content::Stream { pieces, .. } => Pin::new(pieces).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(body) => body.is_end_stream(),
-            Self::Stream { pieces, .. } => pieces.is_end_stream(),
+        match &self.content {
+            Content::Whole(body) => body.is_end_stream(),
+            Content::Stream { pieces, .. } => pieces.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(body) => body.size_hint(),
-            Self::Stream { pieces, .. } => pieces.size_hint(),
+        match &self.content {
+            Content::Whole(body) => body.size_hint(),
+            Content::Stream { pieces, .. } => pieces.size_hint(),
         }
     }
 }

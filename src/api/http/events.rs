@@ -56,7 +56,7 @@ pub fn stream(broker: &Arc<Broker>, caller: &Arc<Caller>, since: Option<u64>, sh
         };
         shutdown.run_until_cancelled(following).await;
     });
-    let mut answer = Response::new(Body::Stream { pieces: channel, _task: AbortOnDropHandle::new(task) });
+    let mut answer = Response::new(Body::stream(channel, AbortOnDropHandle::new(task)));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -23,6 +23,7 @@ mod answer;
 mod asked;
 mod body;
 mod clients;
+mod connection;
 mod events;
 mod framing;
 mod guard;
@@ -31,7 +32,7 @@ mod request;
 mod route;
 mod token_json;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -53,9 +54,11 @@ struct Door {
 /// Accepts connections until `shutdown`, then lets those that are in the middle of an answer finish it, for a while.
 /// `pulses` are answered by the accept loop itself, so that the watchdog is fed only while it turns.
 pub async fn serve(mut porter: Porter, mut pulses: mpsc::Receiver<Pulse>, shutdown: CancellationToken) {
+    let mut ticks = porter.ticks();
     loop {
         tokio::select! {
             () = porter.admit() => {}
+            () = ticks.wait(Duration::MAX) => porter.tick(),
             Some(pulse) = pulses.recv() => {
                 let _ = pulse.send(());
             }

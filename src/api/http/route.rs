@@ -15,6 +15,8 @@ use super::{
     Door,
     answer::{self, Answer},
     asked::{Asked, Form, Other},
+    body::Body,
+    connection::Activity,
     events, metrics,
     request::{Kind, Known},
 };
@@ -45,8 +47,14 @@ impl Future for Answering {
 }
 
 /// Gives a caller that has been identified what it asks for. A token that is there is given at once.
-pub fn answer<B: Send + 'static>(door: &Arc<Door>, caller: &Arc<Caller>, request: Request<B>) -> Answering {
+pub fn answer<B: Send + 'static>(
+    door: &Arc<Door>,
+    caller: &Arc<Caller>,
+    activity: &Arc<Activity>,
+    request: Request<B>,
+) -> Answering {
     let asked_at = clock::boot();
+    activity.note();
     let given = match Asked::read(&request) {
         Ok(Asked::Token(asked, name, kind)) => match door.broker.offer(caller, name.as_deref(), &asked) {
             Ok(Offer::Token(token)) => Ok(answer::token(&token, kind)),
@@ -66,6 +74,7 @@ pub fn answer<B: Send + 'static>(door: &Arc<Door>, caller: &Arc<Caller>, request
     // The head goes now, and its memory is hyper's again. The body stays until there is an answer: whoever is still
     // sending it is not cut off.
     let (door, caller, body) = (door.clone(), caller.clone(), request.into_body());
+    let answering = activity.answering();
     Answering::Made(Box::pin(async move {
         let (answered, latency) = match later {
             Later::Token(wait, kind) => {
@@ -76,7 +85,9 @@ pub fn answer<B: Send + 'static>(door: &Arc<Door>, caller: &Arc<Caller>, request
         };
         drop(body);
         latency.took(clock::boot().since(asked_at));
-        answered.unwrap_or_else(|error| answer::error(&error))
+        let mut answer = answered.unwrap_or_else(|error| answer::error(&error));
+        answer.body_mut().hold(answering);
+        answer
     }))
 }
 
@@ -180,7 +191,7 @@ async fn look(broker: &Broker, caller: &Caller, name: &str, known: Known) -> Res
     }
     if known.revision == Some(sight.view.revision) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
-        *answer.body_mut() = super::body::Body::default();
+        *answer.body_mut() = Body::default();
     }
     Ok(answer)
 }
