@@ -1,10 +1,10 @@
 //! The name of an account.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
-/// A name that is safe as a file name and in a path: `[a-z0-9][a-z0-9._-]{0,63}`.
+/// A name that is safe as a file name and in a path: `[a-z0-9][a-z0-9._-]{0,63}`. Everybody who knows it shares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(Box<str>);
+pub struct AccountName(Arc<str>);
 
 /// The text is no account name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -257,21 +257,24 @@ impl Broker {
     fn visible(&self, caller: &Caller, name: Option<&str>) -> Result<(AccountName, Arc<Entry>), Error> {
         let all = self.all();
         let visible = |entry: &Entry| self.is_visible(caller, entry);
-        let name = match name {
-            Some(name) => name,
+        let named = |name: &str| all.get_key_value(name).filter(|(_, entry)| visible(entry));
+        let found = match name {
+            Some(name) => named(name),
             None => {
-                let mut seen = all.iter().filter(|(_, entry)| visible(entry)).map(|(name, _)| name.as_str());
+                let mut seen = all.iter().filter(|(_, entry)| visible(entry));
                 match (seen.next(), seen.next()) {
-                    (Some(only), None) => only,
-                    _ => "default",
+                    (Some(only), None) => Some(only),
+                    _ => named(DEFAULT),
                 }
             }
         };
-        let found = all.get_key_value(name).filter(|(_, entry)| visible(entry));
-        let (name, entry) = found.ok_or_else(|| Error::NoSuchAccount { name: name.to_owned() })?;
+        let (name, entry) = found.ok_or_else(|| Error::NoSuchAccount { name: name.unwrap_or(DEFAULT).to_owned() })?;
         Ok((name.clone(), entry.clone()))
     }
 }
+
+/// The account that is meant where none is named and there are several.
+const DEFAULT: &str = "default";
 
 /// How an answer comes back from an account's task.
 type Reply<T> = oneshot::Sender<T>;

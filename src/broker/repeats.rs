@@ -1,13 +1,13 @@
 //! What happens again and again is told once, and then how often it happened.
 
-use std::{collections::HashMap, hash::Hash, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::time::Instant;
 
 /// Lets one of equal events through in each stretch of time, and counts the others.
 pub struct Repeats<K> {
     pause: Duration,
-    known: HashMap<K, Stretch>,
+    known: BTreeMap<K, Stretch>,
 }
 
 struct Stretch {
@@ -15,10 +15,10 @@ struct Stretch {
     left_out: u64,
 }
 
-impl<K: Eq + Hash> Repeats<K> {
+impl<K: Ord> Repeats<K> {
     /// Tells of equal events once in each `pause`.
     pub fn new(pause: Duration) -> Self {
-        Self { pause, known: HashMap::new() }
+        Self { pause, known: BTreeMap::new() }
     }
 
     /// Whether this event is to be told of; if so, how many of its kind were not since the last one that was.

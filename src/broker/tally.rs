@@ -38,8 +38,12 @@ impl Tally {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever can have many users must not make many series.
         let user = Some((uid, unit.cloned()));
-        let label = if issued.len() < CALLERS || issued.contains_key(&user) { user } else { None };
-        *issued.entry(label).or_default() += 1;
+        if let Some(count) = issued.get_mut(&user) {
+            *count += 1;
+        } else {
+            let label = user.filter(|_| issued.len() < CALLERS);
+            *issued.entry(label).or_default() += 1;
+        }
     }
 
     /// Attempts to get a token have ended with the account like this.

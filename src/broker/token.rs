@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    Broker, Entry, Error,
+    Broker, DEFAULT, Entry, Error,
     driver::{Command, Want},
     policy::{self, Ground, Permission},
 };
@@ -84,14 +84,20 @@ impl Broker {
         name: Option<&str>,
         request: &TokenRequest,
     ) -> Result<TokenAnswer, Error> {
-        match self.offer(caller, name, request)? {
+        match self.offer(caller, name, request, clock::boot())? {
             Offer::Token(answer) => Ok(answer),
             Offer::Wait(wait) => self.wait_for_token(caller, *wait).await,
         }
     }
 
     /// The same, if it is there: what has to be waited for is left to [`Broker::wait_for_token`].
-    pub fn offer(&self, caller: &Caller, name: Option<&str>, request: &TokenRequest) -> Result<Offer, Error> {
+    pub fn offer(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        request: &TokenRequest,
+        now: Instant,
+    ) -> Result<Offer, Error> {
         let (account, entry) = self.account_for_token(caller, name)?;
         let asked: Vec<_> = request.scope.iter().flat_map(|scope| scope.split_whitespace()).collect();
         let permission = policy::decide(&entry.settings.rules, caller, Action::Token, self.own_uid, &asked);
@@ -102,7 +108,7 @@ impl Broker {
         let right = Right { account, entry, ground, ceiling };
         let target = right.target(request, &asked)?;
         let settings = &right.entry.settings;
-        let (view, now) = (right.entry.handle.view(), clock::boot());
+        let view = right.entry.handle.view();
         let need = Need {
             min_validity: request.min_validity.unwrap_or(settings.min_validity),
             rejected: request.rejected,
@@ -146,7 +152,7 @@ impl Broker {
         if let Err(Error::NotAuthorized { .. } | Error::NoSuchAccount { .. }) = &found {
             let all = self.all();
             let wanted = name.or_else(|| all.keys().next().filter(|_| all.len() == 1).map(AccountName::as_str));
-            if let Some((account, _)) = all.get_key_value(wanted.unwrap_or("default")) {
+            if let Some((account, _)) = all.get_key_value(wanted.unwrap_or(DEFAULT)) {
                 self.audit.denied(caller, account);
             }
         }
@@ -204,6 +210,9 @@ impl AccountSettings {
     /// instead of one that cannot be had.
     fn target(&self, request: &TokenRequest) -> Result<Option<Target>, Error> {
         let TokenRequest { scope, audience, resource, .. } = request;
+        if scope.is_none() && audience.is_none() && resource.is_none() {
+            return Ok(None);
+        }
         let invalid = |parameter: &str, why: String| Error::InvalidOption { parameter: parameter.to_owned(), why };
         let wish = Wish { scope: scope.as_deref(), audience: audience.as_deref(), resource: resource.as_deref() };
         let target = Target::read(wish, &self.client).map_err(|bad| invalid(bad.parameter(), bad.to_string()))?;

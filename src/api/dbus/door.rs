@@ -15,7 +15,7 @@ use crate::{
     account::AccountName,
     api::limits::{self, Limits, Place},
     broker::{Broker, Error, Offer},
-    platform::peer::Caller,
+    platform::{clock, peer::Caller},
 };
 
 /// One stay on the bus.
@@ -61,7 +61,7 @@ impl Door {
         account: Option<&str>,
         given: &BTreeMap<String, OwnedVariant>,
     ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
-        let answer = match self.broker.offer(caller, account, &options::token_request(given)?)? {
+        let answer = match self.broker.offer(caller, account, &options::token_request(given)?, clock::boot())? {
             Offer::Token(answer) => answer,
             Offer::Wait(wait) => {
                 let account = wait.account().clone();

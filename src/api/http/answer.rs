@@ -29,7 +29,7 @@ pub type Answer = Response<Body>;
 pub fn token(answer: &TokenAnswer, kind: Kind) -> Answer {
     let (headers, content) = match kind {
         Kind::Text => (&TEXT_HEADERS, answer.token.secret.expose().to_owned().into_bytes()),
-        Kind::Json | Kind::Svg | Kind::Png => (&JSON_HEADERS, token_json(answer)),
+        Kind::Json | Kind::Svg | Kind::Png => (&JSON_HEADERS, token_json(answer).into_bytes()),
     };
     let mut answer = Response::new(Body::whole(content.into()));
     answer.headers_mut().clone_from(headers);

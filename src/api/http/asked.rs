@@ -169,30 +169,38 @@ enum Route<'a> {
 
 impl<'a> Route<'a> {
     fn parse(path: &'a str) -> Option<Self> {
-        let path = path.strip_prefix('/')?;
-        let mut segments = path.split('/');
-        let [first, second, third, fourth, rest] = std::array::from_fn(|_| segments.next());
-        match (first?, second, third, fourth, rest) {
-            ("v1", Some("token"), None, None, None) => Some(Self::Token(None)),
-            ("v1", Some("accounts"), Some(name), Some("token"), None) => Some(Self::Token(Some(name))),
-            ("v1", Some("accounts"), Some(name), None, None) => Some(Self::Account(name)),
-            ("v1", Some("accounts"), Some(name), Some("login"), None) => Some(Self::Login(name)),
-            ("v1", Some("accounts"), Some(name), Some("logout"), None) => Some(Self::Logout(name)),
-            ("v1", Some("accounts"), Some(name), Some("refresh"), None) => Some(Self::Refresh(name)),
-            ("v1", Some("accounts"), Some(name), Some("probe"), None) => Some(Self::Probe(name)),
-            ("v1", Some("accounts"), Some(name), Some("dpop"), None) => Some(Self::Proof(name)),
-            ("v1", Some("accounts"), None, None, None) => Some(Self::Accounts),
-            ("v1", Some("events"), None, None, None) => Some(Self::Events),
-            ("v1", Some("health"), None, None, None) => Some(Self::Health),
-            ("v1", Some("reload"), None, None, None) => Some(Self::Reload),
-            ("v1", Some("rekey"), None, None, None) => Some(Self::Rekey),
-            ("metrics", None, None, None, None) => Some(Self::Metrics),
-            ("openapi.yaml", None, None, None, None) => Some(Self::Description),
-            ("accounts", Some(name), Some("login"), None, None) => Some(Self::PageLogin(name)),
-            ("accounts", Some(name), Some("cancel"), None, None) => Some(Self::PageCancel(name)),
-            ("", None, None, None, None) => Some(Self::Page),
-            _ => None,
-        }
+        Some(match path {
+            "/v1/token" => Self::Token(None),
+            "/v1/accounts" => Self::Accounts,
+            "/v1/events" => Self::Events,
+            "/v1/health" => Self::Health,
+            "/v1/reload" => Self::Reload,
+            "/v1/rekey" => Self::Rekey,
+            "/metrics" => Self::Metrics,
+            "/openapi.yaml" => Self::Description,
+            "/" => Self::Page,
+            _ => match path.strip_prefix("/v1/accounts/") {
+                Some(path) => return Self::of_an_account(path),
+                None => match path.strip_prefix("/accounts/")?.split_once('/')? {
+                    (name, "login") => Self::PageLogin(name),
+                    (name, "cancel") => Self::PageCancel(name),
+                    _ => return None,
+                },
+            },
+        })
+    }
+
+    fn of_an_account(path: &'a str) -> Option<Self> {
+        let Some((name, verb)) = path.split_once('/') else { return Some(Self::Account(path)) };
+        Some(match verb {
+            "token" => Self::Token(Some(name)),
+            "login" => Self::Login(name),
+            "logout" => Self::Logout(name),
+            "refresh" => Self::Refresh(name),
+            "probe" => Self::Probe(name),
+            "dpop" => Self::Proof(name),
+            _ => return None,
+        })
     }
 
     /// The methods it answers, as the `Allow` header lists them.

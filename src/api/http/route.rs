@@ -56,7 +56,7 @@ pub fn answer<B: Send + 'static>(
     let asked_at = clock::boot();
     activity.note();
     let given = match Asked::read(&request) {
-        Ok(Asked::Token(asked, name, kind)) => match door.broker.offer(caller, name.as_deref(), &asked) {
+        Ok(Asked::Token(asked, name, kind)) => match door.broker.offer(caller, name.as_deref(), &asked, asked_at) {
             Ok(Offer::Token(token)) => Ok(answer::token(&token, kind)),
             Ok(Offer::Wait(wait)) => Err(Later::Token(wait, kind)),
             Err(error) => Ok(answer::error(&error)),
