@@ -124,6 +124,7 @@ impl Settings {
         }
         let clients = access::bind(file.clients, &mut accounts, &source, &mut problems);
         token_file::keep_apart(&accounts, path, &mut problems);
+        share_clients(&mut accounts);
         if problems.is_empty() {
             let (bus, log) = daemon;
             Ok(Self {
@@ -153,6 +154,17 @@ impl AccountSettings {
         let fragment = toml::from_str(text).map_err(|error| ConfigError(vec![source.syntax(&error)]))?;
         let understood = account::understand(fragment, name, &providers, &source, &mut problems);
         understood.filter(|_| problems.is_empty()).ok_or(ConfigError(problems))
+    }
+}
+
+/// Accounts of the same client at the same server have one client in memory.
+fn share_clients(accounts: &mut BTreeMap<AccountName, AccountSettings>) {
+    let mut known: BTreeMap<Option<String>, Arc<Client>> = BTreeMap::new();
+    for account in accounts.values_mut() {
+        let shared = known.entry(account.client.issuer.clone()).or_insert_with(|| account.client.clone());
+        if *shared == account.client {
+            account.client = shared.clone();
+        }
     }
 }
 
