@@ -1,21 +1,18 @@
 //! One task per account: it owns the machine, its one timer, its request in flight and the callers that wait.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
     sync::{oneshot, watch},
-    task::{JoinError, JoinHandle, JoinSet},
+    task::JoinError,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Error, General, Reply, Tally,
     inbox::{Inbox, Outlet, inbox},
     news::News,
+    published::{Published, Publisher, published},
     unsettled::{Hold, Unsettled},
     waiting::{Awaited, Moment, Waiting},
 };
@@ -47,6 +44,7 @@ pub(super) enum Command {
     Refresh(Reply<Result<(), Error>>),
     Save(Reply<Result<(), Error>>),
     Alive(Reply<()>),
+    Stop,
 }
 
 /// A token that a caller wants.
@@ -60,9 +58,7 @@ pub(super) struct Want {
 #[derive(Clone)]
 pub(super) struct Handle {
     commands: Inbox<Command>,
-    views: watch::Receiver<Arc<View>>,
-    stop: CancellationToken,
-    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+    view: Published<View>,
 }
 
 impl Handle {
@@ -75,26 +71,23 @@ impl Handle {
 
     /// What the account published last.
     pub fn view(&self) -> Arc<View> {
-        self.views.borrow().clone()
+        self.view.latest()
     }
 
-    /// What it publishes from now on.
-    pub fn views(&self) -> watch::Receiver<Arc<View>> {
-        self.views.clone()
+    /// Waits until the account publishes something as wished, or has gone.
+    pub async fn wait_until(&self, wished: impl Fn(&View) -> bool) {
+        self.view.wait_until(wished).await;
     }
 
     /// Tells the task to end; [`Handle::stop`] waits for it.
     pub fn begin_to_stop(&self) {
-        self.stop.cancel();
+        self.commands.put(Command::Stop);
     }
 
     /// Lets a refresh in flight finish and be saved, and ends the task.
     pub async fn stop(&self) {
         self.begin_to_stop();
-        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(task) = task {
-            let _ = task.await;
-        }
+        self.view.end().await;
     }
 }
 
@@ -104,9 +97,10 @@ pub(super) struct Driver {
     machine: Account,
     world: World,
     commands: Outlet<Command>,
-    stop: CancellationToken,
-    work: JoinSet<Done>,
-    views: watch::Sender<Arc<View>>,
+    stopping: bool,
+    /// At most one request and what the disk is asked for.
+    work: Vec<AbortOnDropHandle<Done>>,
+    view: Publisher<View>,
     waiting: Vec<Waiting>,
     news: News,
     /// Held while the account is unsettled.
@@ -142,46 +136,40 @@ impl Driver {
         let now = clock::now();
         let revision = *world.changed.borrow() + 1;
         let first = View { snapshot: machine.snapshot(now.boot), revision };
-        let (views, seen) = watch::channel(Arc::new(first));
+        let (publisher, view) = published(first);
         world.changed.send_replace(revision);
-        let stop = CancellationToken::new();
         let driver = Self {
             name,
             machine,
             world,
             commands: receiver,
-            stop: stop.clone(),
-            work: JoinSet::new(),
-            views,
+            stopping: false,
+            work: Vec::new(),
+            view: publisher,
             waiting: Vec::new(),
             news: News::default(),
             hold: None,
             counted: 0,
         };
-        let task = tokio::spawn(Box::new(driver).run());
-        Handle { commands, views: seen, stop, task: Arc::new(Mutex::new(Some(task))) }
+        tokio::spawn(Box::new(driver).run());
+        Handle { commands, view }
     }
 
     async fn run(mut self: Box<Self>) {
         let _announcement = AnnounceFailure(self.name.clone(), self.world.failed.clone());
-        let mut stopping = false;
         self.tell_first();
         loop {
             self.start_work();
             self.hold();
             self.publish();
             self.settle_waiting();
-            if stopping && !self.machine.is_busy(clock::boot()) && self.work.is_empty() {
+            if self.stopping && !self.machine.is_busy(clock::boot()) && self.work.is_empty() {
                 return;
             }
             let due = self.until_due();
             tokio::select! {
-                Some(done) = self.work.join_next() => self.finish(done),
+                done = next_of(&mut self.work) => self.finish(done),
                 command = self.commands.next() => self.obey(command),
-                () = self.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    self.machine.handle_stop(clock::boot());
-                }
                 () = self.world.ticks.wait(due) => self.machine.handle_deadline(clock::boot()),
             }
         }
@@ -191,21 +179,26 @@ impl Driver {
         if let Some((id, request)) = self.machine.poll_request() {
             let provider = self.world.provider.clone();
             let tally = self.world.tally.clone();
-            self.work.spawn(async move {
+            let work = tokio::spawn(async move {
                 let asked_at = clock::boot();
                 let reply = provider.send(request).await;
                 tally.requests.took(clock::boot().since(asked_at));
                 Done::Reply(id, reply)
             });
+            self.work.push(AbortOnDropHandle::new(work));
         }
         if let Some((version, record)) = self.machine.poll_save(clock::now()) {
             let (store, name) = (self.world.store.clone(), self.name.clone());
-            self.work.spawn_blocking(move || Done::Saved(version, store.save(&name, &record)));
+            self.work_on_disk(move || Done::Saved(version, store.save(&name, &record)));
         }
         if self.machine.poll_load() {
             let (store, name) = (self.world.store.clone(), self.name.clone());
-            self.work.spawn_blocking(move || Done::Loaded(Box::new(store.load(&name).record)));
+            self.work_on_disk(move || Done::Loaded(Box::new(store.load(&name).record)));
         }
+    }
+
+    fn work_on_disk(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
+        self.work.push(AbortOnDropHandle::new(tokio::task::spawn_blocking(work)));
     }
 
     fn hold(&mut self) {
@@ -267,6 +260,13 @@ impl Driver {
                 let _ = reply.send(());
                 return;
             }
+            Command::Stop => {
+                if !self.stopping {
+                    self.stopping = true;
+                    self.machine.handle_stop(now.boot);
+                }
+                return;
+            }
         };
         self.waiting.push(Waiting { until: now.boot + patience, what });
     }
@@ -281,7 +281,7 @@ impl Driver {
 
     fn publish(&mut self) {
         let snapshot = self.machine.snapshot(clock::boot());
-        let old = self.views.borrow().clone();
+        let old = self.view.latest();
         if snapshot.shows_the_same_as(&old.snapshot) {
             return;
         }
@@ -292,13 +292,13 @@ impl Driver {
         }
         self.tell(&snapshot, clock::now());
         let revision = *self.world.changed.borrow() + 1;
-        self.views.send_replace(Arc::new(View { snapshot, revision }));
+        self.view.publish(View { snapshot, revision });
         self.world.changed.send_replace(revision);
     }
 
     /// Not a part of `run`, where the view, and the token in it, would live for as long as the task.
     fn tell_first(&mut self) {
-        let first = self.views.borrow().clone();
+        let first = self.view.latest();
         self.tell(&first.snapshot, clock::now());
     }
 
@@ -314,6 +314,21 @@ impl Driver {
         self.waiting =
             std::mem::take(&mut self.waiting).into_iter().filter_map(|waiting| waiting.settle(&moment)).collect();
     }
+}
+
+/// The next piece of work that is done. A set of tokio's would take room while there is none.
+async fn next_of(work: &mut Vec<AbortOnDropHandle<Done>>) -> Result<Done, JoinError> {
+    poll_fn(|context| {
+        let done = work.iter_mut().enumerate().find_map(|(at, piece)| match Pin::new(piece).poll(context) {
+            Poll::Ready(done) => Some((at, done)),
+            Poll::Pending => None,
+        });
+        let Some((at, done)) = done else { return Poll::Pending };
+        drop(work.swap_remove(at));
+        work.shrink_to_fit();
+        Poll::Ready(done)
+    })
+    .await
 }
 
 /// Announces the account when it is dropped by a panic.

@@ -12,6 +12,7 @@ mod news;
 pub mod policy;
 mod probe;
 mod proof;
+mod published;
 pub mod repeats;
 mod sight;
 mod stored;
@@ -53,7 +54,7 @@ use crate::{
 pub struct Broker {
     accounts: RwLock<Arc<Accounts>>,
     store: Store,
-    boot_id: Option<String>,
+    boot_id: Option<Arc<str>>,
     own_uid: u32,
     /// One client for all accounts without certificates of their own.
     provider: Provider,
@@ -80,7 +81,7 @@ impl Broker {
         Self {
             accounts: RwLock::default(),
             store,
-            boot_id: clock::boot_id(),
+            boot_id: clock::boot_id().map(Arc::from),
             own_uid: Caller::ourselves().uid,
             provider: Provider::default(),
             // No run makes a change each microsecond, so the next one begins above all numbers of this one.
@@ -175,8 +176,7 @@ impl Broker {
         patience: Duration,
     ) -> Result<Sight, Error> {
         let (_, entry) = self.account(caller, Some(name), Action::Status)?;
-        let mut views = entry.handle.views();
-        let differs = views.wait_for(|view| view.revision != revision);
+        let differs = entry.handle.wait_until(|view| view.revision != revision);
         // Time is up, or the account has gone: either way the last word is what there is to say.
         let _ = tokio::time::timeout(patience, differs).await;
         self.look(caller, Some(name))

@@ -44,8 +44,9 @@ impl Ticks {
                 tokio::time::sleep(PERIOD).await;
             }
         } else {
-            // A tick that comes before its time is no harm, and after a suspend it is what everybody waits for.
-            let _ = tokio::time::timeout(span, self.0.changed()).await;
+            // A tick that comes before its time is no harm, and after a suspend it is what everybody waits for. On the heap,
+            // so that those who wait long, which are nearly all, need no room for a timer.
+            let _ = Box::pin(tokio::time::timeout(span, self.0.changed())).await;
         }
     }
 }
