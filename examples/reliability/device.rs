@@ -196,7 +196,7 @@ fn account(client: &Arc<Client>, disk: Option<Record>, boots: u64, seed: u64, no
     let schedule = Schedule { login: LoginMode::Manual, refresh_margin: None, sealed: true };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    Account::new(client.clone(), schedule, disk, Some(format!("boot-{boots}")), Seed::new(bytes), now)
+    Account::new(client.clone(), schedule, disk, Some(format!("boot-{boots}").into()), Seed::new(bytes), now)
 }
 
 fn at(now: u64, booted_at: u64, clock: Clock) -> Now {

@@ -31,7 +31,7 @@ pub fn record(data: &[u8]) {
     let boot = Instant::from_boot(Duration::from_secs(100));
     let wall = UnixTime(if clocks & 1 == 0 { 1_800_000_000 } else { 5 });
     let mut now = Now { boot, wall, synchronised: clocks & 2 == 0 };
-    let boot_id = (clocks & 4 == 0).then(|| "boot".to_owned());
+    let boot_id = (clocks & 4 == 0).then(|| "boot".into());
     let schedule = Schedule { sealed: clocks & 8 == 0, ..Schedule::default() };
     let mut account = Account::new(Arc::new(client), schedule, Some(record), boot_id, Seed::new([5; 32]), now);
     for _ in 0..4 {

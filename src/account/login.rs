@@ -40,7 +40,7 @@ pub(super) struct Login {
     unattended: bool,
     /// Whoever signs in takes over.
     replace: bool,
-    trouble: Option<Trouble>,
+    trouble: Option<Box<Trouble>>,
     /// Before this no login begins by itself.
     gate: Instant,
     /// Codes that lapsed unattended, in a row.
@@ -304,7 +304,7 @@ impl Login {
     /// The login has come to an end that a person should know of.
     pub fn over(&mut self, text: String, now: Instant, rng: &mut fastrand::Rng) {
         self.lapse(now, rng);
-        self.trouble = Some(Trouble { fault: Fault::Provider, text, retry_at: None });
+        self.trouble = Some(Box::new(Trouble { fault: Fault::Provider, text, retry_at: None }));
     }
 
     /// The login could not begin, or the client is refused.
@@ -320,14 +320,14 @@ impl Login {
         };
         self.gate = now + usual.max(failure.retry_after().unwrap_or_default().min(OPERATOR_RETRY));
         let retry_at = self.unattended.then_some(self.gate);
-        self.trouble = Some(Trouble { fault, text: with_pause(failure), retry_at });
+        self.trouble = Some(Box::new(Trouble { fault, text: with_pause(failure), retry_at }));
         Outcome::Over(None)
     }
 
     /// Only the operator can make a login possible.
     fn misconfigured(&mut self, why: &str, now: Instant) {
         self.gate = now + OPERATOR_RETRY;
-        self.trouble = Some(Trouble { fault: Fault::Configuration, text: why.into(), retry_at: None });
+        self.trouble = Some(Box::new(Trouble { fault: Fault::Configuration, text: why.into(), retry_at: None }));
     }
 }
 

@@ -96,7 +96,7 @@ pub struct RequestId(u64);
 pub struct Account {
     client: Arc<Client>,
     schedule: Schedule,
-    boot_id: Option<String>,
+    boot_id: Option<Arc<str>>,
     rng: fastrand::Rng,
     proofs: Proofs,
     /// Both clocks, when they were last seen together.
@@ -157,7 +157,7 @@ impl Account {
         client: Arc<Client>,
         schedule: Schedule,
         record: Option<Record>,
-        boot_id: Option<String>,
+        boot_id: Option<Arc<str>>,
         seed: Seed,
         now: Now,
     ) -> Self {

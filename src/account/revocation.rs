@@ -25,8 +25,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Revocations {
     waiting: Vec<Revocation>,
-    /// The one whose request is in flight.
-    sent: Option<Revocation>,
+    /// The one whose request is in flight. On the heap, as hardly ever any is.
+    sent: Option<Box<Revocation>>,
 }
 
 struct Revocation {
@@ -88,7 +88,7 @@ impl Revocations {
             give_up: StoredMoment::new(revocation.give_up, now),
             not_before: revocation.asked_for.then(|| StoredMoment::new(revocation.next, now)),
         };
-        self.sent.iter().chain(&self.waiting).map(write).collect()
+        self.sent.as_deref().into_iter().chain(&self.waiting).map(write).collect()
     }
 
     /// Ends a grant, refresh token first (RFC 7009 §2.1); nothing where its server offers no revocation.
@@ -137,7 +137,7 @@ impl Revocations {
         let due = self.waiting.iter().position(|revocation| revocation.next <= now)?;
         let revocation = self.waiting.remove(due);
         let request = revocation.request(client);
-        self.sent = Some(revocation);
+        self.sent = Some(Box::new(revocation));
         Some(request)
     }
 
@@ -156,7 +156,7 @@ impl Revocations {
         let over = answered || revocation.next >= revocation.give_up;
         let changed = over || revocation.asked_for;
         if !over {
-            self.waiting.insert(0, revocation);
+            self.waiting.insert(0, *revocation);
         }
         changed
     }

@@ -23,7 +23,7 @@ use crate::{
     time::Instant,
 };
 
-/// The grant of an account and the refreshing of it.
+/// The grant of an account and the refreshing of it. What it seldom has is on the heap: most of its life it rests.
 pub(super) struct Session {
     grant: Option<Grant>,
     token: Option<Arc<Token>>,
@@ -32,7 +32,7 @@ pub(super) struct Session {
     /// When the next refresh is due; `None` where there is nothing to refresh with.
     due: Option<Instant>,
     pace: Pace,
-    trouble: Option<Trouble>,
+    trouble: Option<Box<Trouble>>,
     doubts: Doubts,
     attempts: u64,
     generation: u64,
@@ -41,13 +41,13 @@ pub(super) struct Session {
 enum Step {
     Resting,
     /// The intent is on its way to disk, of a refresh for this target or, without one, for the account's own.
-    Recording(u64, Option<Target>),
+    Recording(u64, Option<Box<Target>>),
     /// This refresh token is on its way to the server, for such a target.
-    Refreshing(Secret, Option<Target>),
+    Refreshing(Secret, Option<Box<Target>>),
     /// The reply is on its way to disk.
     Storing(u64, Box<Grant>, Option<Box<Brought>>),
     /// The server has ended the grant of this refresh token; the disk is asked whether there is a newer one.
-    Checking(Secret, Reason, Trouble),
+    Checking(Secret, Reason, Box<Trouble>),
 }
 
 /// What a write has set free.
@@ -176,7 +176,8 @@ impl Session {
             (Ok(got), Some(target)) => {
                 let fresh = Box::new(grant.rotated(&got, means.client, asked));
                 let token = grant.other_token_for(&target, got, means.client, asked);
-                self.step = Step::Storing(means.ledger.want(), fresh, Some(Box::new(Brought { target, token })));
+                let brought = Box::new(Brought { target: *target, token });
+                self.step = Step::Storing(means.ledger.want(), fresh, Some(brought));
             }
             (Err(failure), None) => {
                 grant.refresh_token = lone.or(grant.refresh_token.take());
@@ -186,7 +187,7 @@ impl Session {
             (Err(failure), Some(target)) => {
                 grant.refresh_token = lone.or(grant.refresh_token.take());
                 self.leave_no_doubt(&failure, sent, means);
-                return Some((target, failure));
+                return Some((*target, failure));
             }
         }
         None
@@ -237,12 +238,13 @@ impl Session {
             },
             Step::Recording(version, Some(target)) if failed && !means.ledger.is_stored(version) => {
                 let token = Err((Obstacle::Fault(Fault::Storage), NO_TRACE.to_owned()));
-                return Wrote::Other(Box::new(Brought { target, token }));
+                return Wrote::Other(Box::new(Brought { target: *target, token }));
             }
             Step::Recording(version, None) if failed && !means.ledger.is_stored(version) => {
                 if self.token.as_ref().is_some_and(|token| token.is_valid(means.now)) {
                     self.due = Some(means.now + self.doubts.pause(STORAGE_RETRY, means.rng));
-                    self.trouble = Some(Trouble { fault: Fault::Storage, text: NO_TRACE.into(), retry_at: self.due });
+                    self.trouble =
+                        Some(Box::new(Trouble { fault: Fault::Storage, text: NO_TRACE.into(), retry_at: self.due }));
                 } else {
                     self.step = Step::Recording(0, None);
                 }
@@ -266,7 +268,7 @@ impl Session {
     pub fn stop(&mut self, reason: Reason, text: String) {
         self.attempts += 1;
         self.end(reason);
-        self.trouble = Some(Trouble { fault: Fault::Provider, text, retry_at: None });
+        self.trouble = Some(Box::new(Trouble { fault: Fault::Provider, text, retry_at: None }));
     }
 
     /// Changes why there is no grant, after a login that brought none.
@@ -305,7 +307,7 @@ impl Session {
     fn fail(&mut self, failure: &Failure, sent: Secret, means: &mut Means<'_>) {
         let doubtful = is_endpoint_doubtful(failure);
         let text = format!("{failure}{}", if doubtful { "; is the token endpoint right?" } else { "" });
-        let mut trouble = Trouble { fault: fault_of(failure), text, retry_at: None };
+        let mut trouble = Box::new(Trouble { fault: fault_of(failure), text, retry_at: None });
         let verdict = self.doubts.judge(failure, means.client, means.now, means.rng);
         let unhurried = matches!(verdict, Verdict::Later(_)) && !self.pace.is_wanted();
         match verdict {

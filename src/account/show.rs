@@ -74,7 +74,7 @@ impl Account {
         let interrupted = self.foreign.as_ref().is_some_and(|foreign| foreign.refreshing);
         let (gate, lapses) = self.login.store_gate(now);
         Record {
-            boot_id: self.boot_id.clone(),
+            boot_id: self.boot_id.as_deref().map(str::to_owned),
             saved_at: now.wall.0,
             generation: self.session.durable_generation(),
             grant: grant.map(|grant| grant.store(now)),

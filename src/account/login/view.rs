@@ -36,7 +36,7 @@ impl Login {
     }
 
     pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+        self.trouble.as_deref()
     }
 
     /// The server that this login may still bring a token from.

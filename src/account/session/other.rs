@@ -25,7 +25,7 @@ impl Session {
     /// Begins a refresh for another target, if nothing else is going on.
     pub fn begin_for(&mut self, target: Target, ledger: &mut Ledger) {
         if self.refreshable() && self.is_well() {
-            self.step = Step::Recording(ledger.want(), Some(target));
+            self.step = Step::Recording(ledger.want(), Some(Box::new(target)));
         }
     }
 

@@ -28,7 +28,7 @@ impl Session {
     }
 
     pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+        self.trouble.as_deref()
     }
 
     pub fn attempts(&self) -> u64 {
@@ -112,7 +112,7 @@ impl Session {
             return if self.is_refreshing() { State::Refreshing } else { State::SignedOut };
         };
         let valid = token.is_valid(now);
-        match &self.trouble {
+        match self.trouble.as_deref() {
             Some(Trouble { fault: Fault::Configuration, .. }) => State::Misconfigured,
             Some(_) if valid => State::Degraded,
             Some(_) => State::Stale,

@@ -304,7 +304,7 @@ fn start(
     let text = durable.map(|record| serde_json::to_string(record).expect("a record"));
     let record = text.map(|text| serde_json::from_str(&text).expect("the same record"));
     let seed = Seed::new(std::array::from_fn(|at| seed.to_le_bytes()[at % 8]));
-    Account::new(client.clone(), schedule, record, Some(format!("boot-{boot}")), seed, now)
+    Account::new(client.clone(), schedule, record, Some(format!("boot-{boot}").into()), seed, now)
 }
 
 /// A client whose endpoints are all configured.
