@@ -1,12 +1,11 @@
 //! One task per account: it owns the machine, its one timer, its request in flight and the callers that wait.
 
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{oneshot, watch},
     task::JoinError,
 };
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Error, General, Reply, Tally,
@@ -15,6 +14,7 @@ use super::{
     published::{Published, Publisher, published},
     unsettled::{Hold, Unsettled},
     waiting::{Awaited, Moment, Waiting},
+    work::Work,
 };
 use crate::{
     account::{Account, AccountName, Need, Prompt, Record, RequestId, Seed, Snapshot, State, Token},
@@ -99,7 +99,7 @@ pub(super) struct Driver {
     commands: Outlet<Command>,
     stopping: bool,
     /// At most one request and what the disk is asked for.
-    work: Vec<AbortOnDropHandle<Done>>,
+    work: Work<Done>,
     view: Publisher<View>,
     waiting: Vec<Waiting>,
     news: News,
@@ -144,7 +144,7 @@ impl Driver {
             world,
             commands: receiver,
             stopping: false,
-            work: Vec::new(),
+            work: Work::new(),
             view: publisher,
             waiting: Vec::new(),
             news: News::default(),
@@ -168,7 +168,7 @@ impl Driver {
             }
             let due = self.until_due();
             tokio::select! {
-                done = next_of(&mut self.work) => self.finish(done),
+                done = self.work.next() => self.finish(done),
                 command = self.commands.next() => self.obey(command),
                 () = self.world.ticks.wait(due) => self.machine.handle_deadline(clock::boot()),
             }
@@ -185,7 +185,7 @@ impl Driver {
                 tally.requests.took(clock::boot().since(asked_at));
                 Done::Reply(id, reply)
             });
-            self.work.push(AbortOnDropHandle::new(work));
+            self.work.add(work);
         }
         if let Some((version, record)) = self.machine.poll_save(clock::now()) {
             let (store, name) = (self.world.store.clone(), self.name.clone());
@@ -198,7 +198,7 @@ impl Driver {
     }
 
     fn work_on_disk(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
-        self.work.push(AbortOnDropHandle::new(tokio::task::spawn_blocking(work)));
+        self.work.add(tokio::task::spawn_blocking(work));
     }
 
     fn hold(&mut self) {
@@ -314,21 +314,6 @@ impl Driver {
         self.waiting =
             std::mem::take(&mut self.waiting).into_iter().filter_map(|waiting| waiting.settle(&moment)).collect();
     }
-}
-
-/// The next piece of work that is done. A set of tokio's would take room while there is none.
-async fn next_of(work: &mut Vec<AbortOnDropHandle<Done>>) -> Result<Done, JoinError> {
-    poll_fn(|context| {
-        let done = work.iter_mut().enumerate().find_map(|(at, piece)| match Pin::new(piece).poll(context) {
-            Poll::Ready(done) => Some((at, done)),
-            Poll::Pending => None,
-        });
-        let Some((at, done)) = done else { return Poll::Pending };
-        drop(work.swap_remove(at));
-        work.shrink_to_fit();
-        Poll::Ready(done)
-    })
-    .await
 }
 
 /// Announces the account when it is dropped by a panic.

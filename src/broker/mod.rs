@@ -21,6 +21,7 @@ mod tally;
 mod token;
 mod unsettled;
 mod waiting;
+mod work;
 
 use std::{
     collections::BTreeMap,
