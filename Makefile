@@ -4,6 +4,7 @@
 # make providers   the table of real servers in docs/providers.md, by what the tests see of them now
 # make reliability   the simulated fleet and the ninety days: tables, and plots in docs/reliability
 # make bench   what a token costs, against bare servers; writes docs/benchmarks
+# make link-order   what runs often, for the linker to put side by side: packaging/link-order.ld, which builds use
 # make build   the program, in target/release
 # make install DESTDIR= PREFIX=/usr
 # make install puts the built program, units, bus files and documents in place.
@@ -21,7 +22,7 @@ LONGEST = 4096
 FUZZ_TARGETS = $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
 FUZZ_FOUND = fuzz/target/found
 SANITIZER = address
-.PHONY: bench build demo fuzz providers reliability torture test check deny units
+.PHONY: bench build demo fuzz link-order providers reliability torture test check deny units
 
 build:
 	$(CARGO) build --release --locked
@@ -34,6 +35,9 @@ reliability:
 
 bench:
 	$(CARGO) bench --locked --bench bearerd
+
+link-order:
+	CARGO_PROFILE_BENCH_STRIP=none $(CARGO) bench --locked --bench bearerd -- --link-order packaging/link-order.ld
 
 # What the tests see of real servers is noted, and compared with what docs/providers.md says of them.
 SEEN = $(CURDIR)/.test-tools/seen

@@ -12,6 +12,7 @@ mod figures;
 mod growth;
 mod idle;
 mod limits;
+mod link_order;
 mod load_dbus;
 mod load_http;
 mod peer;
@@ -38,6 +39,9 @@ struct Arguments {
     /// Where the table and the plots go
     #[arg(long, value_name = "FOLDER", default_value = "docs/benchmarks")]
     out: PathBuf,
+    /// Measures nothing, but writes this linker script, by which the program takes less memory
+    #[arg(long, value_name = "FILE")]
+    link_order: Option<PathBuf>,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,7 +64,10 @@ fn main() {
     match arguments.role {
         Some(Role::LimitHttp { socket, reply }) => limits::http(&socket, &reply),
         Some(Role::LimitDbus { address, token }) => limits::dbus(&address, &token),
-        None => measure(&arguments),
+        None => match &arguments.link_order {
+            Some(script) => link_order::write(script),
+            None => measure(&arguments),
+        },
     }
 }
 
