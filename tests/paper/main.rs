@@ -33,16 +33,17 @@ fn check(path: &Path) -> Output {
 /// The routes of the program by what its source says, and the methods of each by what it answers.
 fn routes() -> BTreeMap<String, BTreeSet<String>> {
     let code = read("src/api/http/asked.rs");
-    let patterns = code.lines().filter_map(|line| line.split_once(" => Some(Self::")).map(|(pattern, _)| pattern);
-    let path = |pattern: &str| {
-        let segments = pattern.trim().trim_matches(['(', ')']).split(", ").filter(|segment| *segment != "None");
-        let words = segments.map(|segment| match segment.trim_start_matches("Some(").trim_end_matches(')') {
-            "name" => "{name}",
-            word => word.trim_matches('"'),
-        });
-        format!("/{}", words.collect::<Vec<_>>().join("/"))
+    let path = |line: &str| {
+        let (pattern, _) = line.trim().split_once(" => Self::")?;
+        let word = |text: &str| text.trim_matches(['"', ')']).to_owned();
+        match pattern.strip_prefix("(name, ") {
+            Some(verb) => Some(format!("/accounts/{{name}}/{}", word(verb))),
+            None if pattern.starts_with("\"/") => Some(word(pattern)),
+            None => pattern.starts_with('"').then(|| format!("/v1/accounts/{{name}}/{}", word(pattern))),
+        }
     };
-    let paths: BTreeSet<String> = patterns.map(path).collect();
+    let account = "/v1/accounts/{name}".to_owned();
+    let paths: BTreeSet<String> = code.lines().filter_map(path).chain([account]).collect();
     let daemon = Daemon::start("");
     let methods = |path: &String| {
         let reply = daemon.request("PATCH", &path.replace("{name}", "box"), "");
