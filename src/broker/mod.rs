@@ -154,7 +154,8 @@ impl Broker {
     pub fn list(&self, caller: &Caller) -> Vec<Sight> {
         let all = self.all();
         let seen = all.iter().filter(|(_, entry)| self.allows(&entry.settings.rules, caller, Action::Status));
-        seen.map(|(name, entry)| self.sight(caller, name, entry)).collect()
+        let now = clock::now();
+        seen.map(|(name, entry)| self.sight(caller, name, entry, now)).collect()
     }
 
     /// The full name of an account, for a caller with any right to it.
@@ -165,7 +166,7 @@ impl Broker {
     /// One account.
     pub fn look(&self, caller: &Caller, name: Option<&str>) -> Result<Sight, Error> {
         let (name, entry) = self.account(caller, name, Action::Status)?;
-        Ok(self.sight(caller, &name, &entry))
+        Ok(self.sight(caller, &name, &entry, clock::now()))
     }
 
     /// One account, as soon as it differs from `revision`, or when `patience` has run out.
@@ -228,7 +229,7 @@ impl Broker {
         let (name, entry) = self.account(caller, name, Action::Manage)?;
         news::asked(&name, caller, "a refresh");
         entry.handle.ask(Command::Refresh).await.unwrap_or(Err(Error::Timeout { account: name.clone() }))?;
-        Ok(self.sight(caller, &name, &entry))
+        Ok(self.sight(caller, &name, &entry, clock::now()))
     }
 
     fn all(&self) -> Arc<Accounts> {

@@ -6,7 +6,7 @@ use super::{Broker, Entry, driver::View, story};
 use crate::{
     account::{AccountName, Reason},
     config::Action,
-    platform::{clock, peer::Caller, store::Protection},
+    platform::{peer::Caller, store::Protection},
     time::Now,
 };
 
@@ -27,14 +27,14 @@ pub struct Sight {
 }
 
 impl Broker {
-    pub(super) fn sight(&self, caller: &Caller, name: &AccountName, entry: &Entry) -> Sight {
+    pub(super) fn sight(&self, caller: &Caller, name: &AccountName, entry: &Entry, now: Now) -> Sight {
         let client = &entry.settings.client;
         let token_endpoint = || client.endpoints.token.as_ref().map(|token| token.as_str().to_owned());
         Sight {
             name: name.clone(),
             issuer: client.issuer.clone().or_else(token_endpoint).unwrap_or_default(),
             view: entry.handle.view(),
-            now: clock::now(),
+            now,
             may_see_prompt: self.allows(&entry.settings.rules, caller, Action::Login),
             protection: self.protection(),
         }

@@ -77,13 +77,15 @@ impl Objects {
     /// Puts up and takes down objects, and announces what changed.
     pub async fn update(&mut self) -> zbus::Result<()> {
         let sights = self.door.broker.list(&self.ourselves);
-        let gone = |name: &&AccountName| !sights.iter().any(|sight| sight.name == **name);
+        // They come by name.
+        let gone = |name: &&AccountName| sights.binary_search_by(|sight| sight.name.cmp(name)).is_err();
         let gone: Vec<AccountName> = self.shown.keys().filter(gone).cloned().collect();
         for name in gone {
             self.remove(&name).await?;
         }
         for sight in &sights {
             match self.shown.get(&sight.name) {
+                Some(shown) if shown.revision == sight.view.revision && shown.issuer == sight.issuer => continue,
                 Some(shown) if shown.issuer == sight.issuer => self.announce(shown, sight).await?,
                 // A property that never changes has changed: it is another object.
                 Some(_) => {
@@ -111,9 +113,6 @@ impl Objects {
 
     /// One `PropertiesChanged` for all that changed: with the values where anyone may see them, else by name alone.
     async fn announce(&self, before: &Shown, sight: &Sight) -> zbus::Result<()> {
-        if before.revision == sight.view.revision {
-            return Ok(());
-        }
         let now = facts::announced(sight);
         let pairs = before.announced.iter().zip(now);
         let changed = pairs.filter(|(before, now)| *before != now).map(|(_, now)| now);
