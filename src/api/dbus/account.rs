@@ -1,6 +1,7 @@
 //! One object an account.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -44,7 +45,7 @@ impl AccountObject {
         options: BTreeMap<String, OwnedVariant>,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
+    ) -> Result<(String, u32, BTreeMap<Cow<'static, str>, Variant<'static>>), Refusal> {
         let caller = self.door.caller(connection, &header).await?;
         self.door.token(&caller, Some(self.name.as_str()), &options).await
     }

@@ -1,11 +1,6 @@
 //! What all objects share: the broker, and who is calling.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Deref,
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 use zbus::{Connection, OwnedVariant, Variant, message::Header};
@@ -60,7 +55,7 @@ impl Door {
         caller: &Caller,
         account: Option<&str>,
         given: &BTreeMap<String, OwnedVariant>,
-    ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
+    ) -> Result<(String, u32, BTreeMap<Cow<'static, str>, Variant<'static>>), Refusal> {
         let answer = match self.broker.offer(caller, account, &options::token_request(given)?, clock::boot())? {
             Offer::Token(answer) => answer,
             Offer::Wait(wait) => {

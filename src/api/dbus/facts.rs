@@ -1,6 +1,10 @@
 //! What the bus shows of an account, and of a token.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use zbus::{OwnedVariant, Variant};
 
@@ -62,16 +66,16 @@ pub fn prompt(account: &AccountName, prompt: &Prompt, now: Now) -> HashMap<&'sta
     dict
 }
 
-/// What `GetToken` says besides the token.
-pub fn details(answer: &TokenAnswer) -> HashMap<String, Variant<'static>> {
+/// What `GetToken` says besides the token: a handful of names, for which no hash is made.
+pub fn details(answer: &TokenAnswer) -> BTreeMap<Cow<'static, str>, Variant<'static>> {
     let ours = [
         ("token_type", Some(Variant::from(answer.token.token_type()))),
         ("scope", Some(answer.token.scope.clone().into())),
         ("account", Some(answer.account.to_string().into())),
         ("expires_at", answer.expires_at.map(Variant::from)),
     ];
-    let ours = ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    let passed = answer.token.passed.iter().map(|(name, value)| (name.clone(), value.clone().into()));
+    let ours = ours.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
+    let passed = answer.token.passed.iter().map(|(name, value)| (name.clone().into(), value.clone().into()));
     ours.chain(passed).collect()
 }
 

@@ -1,9 +1,6 @@
 //! The daemon's own object.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface, message::Header};
 
@@ -21,7 +18,7 @@ impl Manager {
         options: BTreeMap<String, OwnedVariant>,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, u32, HashMap<String, Variant<'static>>), Refusal> {
+    ) -> Result<(String, u32, BTreeMap<Cow<'static, str>, Variant<'static>>), Refusal> {
         let caller = self.0.caller(connection, &header).await?;
         self.0.token(&caller, named(account), &options).await
     }
