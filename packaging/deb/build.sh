@@ -10,7 +10,8 @@ chmod 755 "$root"
 make --silent install DESTDIR="$root" PROGRAM="$program"
 gzip --best --no-name "$root"/usr/share/man/man*/* 2>/dev/null || :
 
-# The libraries that the program is linked to, with the versions it needs of them.
+# The libraries that the program is linked to, with the versions it needs of them. They are known by the functions it calls; that
+# packed pointers (build.rs) need glibc 2.36 stands in control.in.
 mkdir -p "$root/debian"
 printf 'Source: bearerd\n\nPackage: bearerd\nArchitecture: any\n' >"$root/debian/control"
 depends=$(cd "$root" && dpkg-shlibdeps -O --ignore-missing-info usr/bin/bearerd 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
