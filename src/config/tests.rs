@@ -208,3 +208,15 @@ fn code_pages_are_hosts_and_come_on_top_of_the_profiles() {
         assert!(shown.contains("bearerd.toml:3:15: this is not a host"), "{shown}");
     }
 }
+
+#[test]
+fn accounts_share_a_client_that_is_the_same_and_no_other() {
+    let account = |name: &str, id: &str| {
+        format!("[accounts.{name}]\nissuer = \"https://a.example\"\nclient_id = \"{id}\"\nscopes = [\"openid\"]\n")
+    };
+    let text = [account("a", "x"), account("b", "y"), account("c", "x")].concat();
+    let settings = load(&text).expect("settings");
+    let [a, b, c] = ["a", "b", "c"].map(|name| &settings.accounts[name].client);
+    assert!(Arc::ptr_eq(a, c) && !Arc::ptr_eq(a, b));
+    assert_eq!((a.client_id.as_deref(), b.client_id.as_deref()), (Some("x"), Some("y")));
+}

@@ -68,7 +68,10 @@ fn escaped(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::{account::Token, secret::Secret};
 
     #[test]
     fn every_text_comes_back_as_it_was() {
@@ -80,5 +83,31 @@ mod tests {
             let json = format!("\"{}\"", token(value));
             assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), value);
         }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_left_out_and_all_the_rest_is_said() {
+        let token = |id_token: Option<&str>, passed: &[(&str, &str)]| Token {
+            secret: Secret::new("at\"-0"),
+            fingerprint: Secret::new("at\"-0").fingerprint(),
+            expires: None,
+            lifetime: None,
+            scope: "a\\b c".to_owned(),
+            id_token: id_token.map(Secret::new),
+            passed: passed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            key: None,
+            unbound: false,
+        };
+        let document = |token: Token, expires_in, expires_at| {
+            let account = "box".parse().expect("a name");
+            let answer = TokenAnswer { account, token: token.into(), expires_in, expires_at, limited: false };
+            serde_json::from_str::<Value>(&token_json(&answer)).expect("JSON")
+        };
+        let least = json!({ "access_token": "at\"-0", "token_type": "Bearer", "scope": "a\\b c", "account": "box" });
+        assert_eq!(document(token(None, &[]), None, None), least);
+        let mut most = least;
+        (most["expires_in"], most["expires_at"]) = (0.into(), u64::MAX.into());
+        (most["id_token"], most["tenant"]) = ("eyJ".into(), "a\"b".into());
+        assert_eq!(document(token(Some("eyJ"), &[("tenant", "a\"b")]), Some(0), Some(u64::MAX)), most);
     }
 }
